@@ -1,0 +1,34 @@
+# `make demo` and `make test` do all the set-up they need: a virtual environment in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test figures lint wheel clean
+
+demo: $(VENV)/installed
+	$(BIN)/autoencoders demo
+
+test: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+# Trains on full MNIST until the published figures are reached: about ten minutes.
+figures: $(VENV)/installed
+	$(BIN)/python -m pytest -m figures
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: $(VENV)/installed
+	$(BIN)/python -m build --wheel
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo

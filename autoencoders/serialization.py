@@ -1,0 +1,46 @@
+"""Lets `keras.saving.load_model` find every class of this package after a bare import.
+
+Keras deserialises only classes that are registered when loading begins, and registering a class
+means importing it, and Keras with it, which takes seconds. So `import autoencoders` announces the
+names alone: as soon as Keras is imported, by whomever, each name gets a stand-in whose
+`from_config` imports the real class.
+"""
+
+from importlib import import_module
+
+import wrapt
+
+PACKAGE = "autoencoders"
+
+# Every serialisable class -> the module that defines and registers it. A test keeps it complete.
+MODULE_OF_CLASS = {
+    "Autoencoder": "autoencoders.autoencoder",
+    "AdversarialAutoencoder": "autoencoders.models.adversarial",
+    "GaussianBottleneck": "autoencoders.layers.bottlenecks",
+    "GaussianNoise": "autoencoders.layers.corruption",
+    "MaskingNoise": "autoencoders.layers.corruption",
+    "SaltAndPepperNoise": "autoencoders.layers.corruption",
+    "ActivityPenalty": "autoencoders.layers.penalties",
+    "Bernoulli": "autoencoders.losses",
+    "Gaussian": "autoencoders.losses",
+    "StandardNormal": "autoencoders.priors",
+}
+
+
+def announce_classes():
+    """Announce the classes now if Keras is imported already, otherwise when it will be."""
+    wrapt.when_imported("keras")(_register_stand_ins)
+
+
+def _register_stand_ins(keras):
+    known = keras.saving.get_custom_objects()
+    for name, module in MODULE_OF_CLASS.items():
+        known.setdefault(f"{PACKAGE}>{name}", _stand_in(name, module))
+
+
+def _stand_in(name, module):
+    def from_config(cls, config):
+        return getattr(import_module(module), name).from_config(config)
+
+    # A plain class, never instantiated: the real class replaces it in Keras's table once imported.
+    return type(name, (), {"from_config": classmethod(from_config)})
