@@ -1,0 +1,115 @@
+"""Corruption processes: noise on the input while training, nothing otherwise.
+
+Vincent et al., "Stacked Denoising Autoencoders" (JMLR 11, 2010), section 3.3.
+"""
+
+import keras
+from keras import ops
+
+from autoencoders.serialization import PACKAGE
+
+
+class _Corruption(keras.layers.Layer):
+    """Calls `corrupt` on the input when training."""
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.supports_masking = True
+
+    def call(self, inputs, training=None):
+        return self.corrupt(inputs) if training else inputs
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def uniform(self, inputs):
+        return keras.random.uniform(
+            ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class GaussianNoise(_Corruption):
+    """Adds isotropic Gaussian noise. Unlike Keras's layer, `stddev` may exceed 1.
+
+    Args:
+        stddev: Standard deviation of the noise, in the units of the data; 0 or more.
+        seed: Integer, for a fixed noise sequence.
+    """
+
+    def __init__(self, stddev, seed=None, **kwargs):
+        super().__init__(seed=seed, **kwargs)
+        if not stddev >= 0:
+            raise ValueError(f"`stddev` must be 0 or more, got {stddev}.")
+        self.stddev = stddev
+
+    def corrupt(self, inputs):
+        """`inputs` plus the noise, of the same shape."""
+        noise = keras.random.normal(
+            ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator
+        )
+        return inputs + self.stddev * noise
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "stddev": self.stddev}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class MaskingNoise(_Corruption):
+    """Sets a random share of the inputs to zero, and does not rescale the rest (as dropout does).
+
+    Args:
+        rate: The share, in [0, 1].
+        seed: Integer, for a fixed noise sequence.
+    """
+
+    def __init__(self, rate, seed=None, **kwargs):
+        super().__init__(seed=seed, **kwargs)
+        self.rate = _share(rate)
+
+    def corrupt(self, inputs):
+        """`inputs` with the chosen elements at zero, of the same shape."""
+        return ops.where(self.uniform(inputs) < self.rate, ops.zeros_like(inputs), inputs)
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "rate": self.rate}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class SaltAndPepperNoise(_Corruption):
+    """Sets a random share of the inputs to `low` or `high`, by the toss of a fair coin.
+
+    Args:
+        rate: The share, in [0, 1].
+        low, high: The two extreme values of the data.
+        seed: Integer, for a fixed noise sequence.
+    """
+
+    def __init__(self, rate, low=0.0, high=1.0, seed=None, **kwargs):
+        super().__init__(seed=seed, **kwargs)
+        self.rate = _share(rate)
+        self.low = low
+        self.high = high
+
+    def corrupt(self, inputs):
+        """`inputs` with the chosen elements at an extreme, of the same shape."""
+        draw = self.uniform(inputs)
+        extreme = ops.where(draw < 0.5 * self.rate, self.low, self.high)
+        return ops.where(draw < self.rate, ops.cast(extreme, inputs.dtype), inputs)
+
+    def get_config(self):
+        """The arguments of the constructor."""
+        return {**super().get_config(), "rate": self.rate, "low": self.low, "high": self.high}
+
+
+def _share(rate):
+    if not 0.0 <= rate <= 1.0:
+        raise ValueError(f"`rate` must be between 0 and 1, got {rate}.")
+    return rate
