@@ -1,0 +1,296 @@
+"""`Autoencoder`, the base class that every model of the zoo shares."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from autoencoders import losses
+from autoencoders.layers import Bottleneck
+from autoencoders.serialization import PACKAGE
+from autoencoders.training import health, rows
+from autoencoders.training.phased_model import PhasedModel
+from autoencoders.training.step import Phase
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Autoencoder(PhasedModel):
+    """An encoder, a bottleneck and a decoder, trained to give back their input.
+
+        x ─▶ corruption ─▶ encoder ─▶ bottleneck ─▶ decoder ─▶ x̂
+
+    It is a `keras.Model`: `compile`, `fit`, `evaluate`, `predict` and `save` work as in Keras.
+    `fit(x)` reconstructs x; `fit(x, target)` reconstructs another, clean version of it. The loss
+    is the sum of the reconstruction loss, the bottleneck's and the penalties' terms, each logged
+    under its own name. `evaluate` samples where training does, from generators that start afresh
+    each time, without corruption or dropout, so that it repeats exactly.
+
+    Args:
+        encoder: Keras model or layer, `(batch, *input_shape)` to features or the latent code.
+        decoder: Keras model or layer, latent code to the parameters of the reconstruction.
+        bottleneck: `layers.Bottleneck` between the two; without one the code is what the encoder
+            gives.
+        corruption: Layer that changes the input while training (`layers.GaussianNoise`, ...).
+        penalties: `layers.Penalty` instances, terms on the latent code.
+        likelihood: `losses.Likelihood`: the reconstruction loss in nats, and the map from the
+            decoder's output to the reconstruction. Without one the decoder puts out the
+            reconstruction itself, and the loss is the mean squared error, or what `compile` is
+            given, scaled as Keras scales it.
+    """
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        *,
+        bottleneck=None,
+        corruption=None,
+        penalties=(),
+        likelihood=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if bottleneck is not None and not isinstance(bottleneck, Bottleneck):
+            raise TypeError(f"`bottleneck` must be a layers.Bottleneck, got {bottleneck!r}.")
+        if likelihood is not None and not isinstance(likelihood, losses.Likelihood):
+            raise TypeError(f"`likelihood` must be a losses.Likelihood, got {likelihood!r}.")
+        self.encoder = encoder
+        self.decoder = decoder
+        self.bottleneck = bottleneck
+        self.corruption = corruption
+        self.penalties = list(penalties)
+        self.likelihood = likelihood
+        self._own_loss = likelihood or keras.losses.MeanSquaredError()
+        self._has_layer_losses = False
+        self._graphs = {}
+
+    # The forward pass ---------------------------------------------------------------------------
+
+    def build(self, input_shape):
+        """Create what is not built yet, for inputs of shape `(batch, *input_shape)`."""
+        self._row_shape = tuple(input_shape[1:])
+        # One row of zeros through every part: it builds them, shows shapes that do not fit
+        # together, and whether any layer adds losses of its own (regularizers, `add_loss`).
+        row = ops.zeros((1, *(size or 32 for size in self._row_shape)))
+        code = self._code(self._features(row, training=False))
+        reconstruction = self._decode(code)
+        if tuple(reconstruction.shape) != tuple(row.shape):
+            raise ValueError(
+                f"The decoder gives rows of shape {tuple(reconstruction.shape[1:])}, but the "
+                f"input's rows have shape {tuple(row.shape[1:])}."
+            )
+        self._latent_shape = tuple(code.shape[1:])
+        self._has_layer_losses = bool(self.losses)
+
+    def call(self, x, training=None):
+        """The reconstruction of x, of the same shape; what `predict` returns."""
+        features = self._features(x, training)
+        latent = self._draw(features, training)[0] if training else self._code(features)
+        return self._decode(latent, training)
+
+    def _features(self, x, training):
+        if self.corruption is not None:
+            x = self.corruption(x, training=training)
+        return self.encoder(x, training=training)
+
+    def _code(self, features):
+        return features if self.bottleneck is None else self.bottleneck(features)
+
+    def _draw(self, features, training):
+        if self.bottleneck is None:
+            return features, {}
+        return self.bottleneck.draw(features, training)
+
+    def _decode(self, latent, training=None):
+        return self._mean(self.decoder(latent, training=training))
+
+    def _mean(self, output):
+        output = ops.cast(output, self.variable_dtype)
+        return output if self.likelihood is None else self.likelihood.mean(output)
+
+    # What a trained model is asked ----------------------------------------------------------------
+
+    def encode(self, x):
+        """The latent code, deterministic (for variational models the posterior mean).
+
+        Args:
+            x: Array or tensor `(n, *input_shape)`.
+
+        Returns:
+            `(n, latent_dim)`: a NumPy array for an array, a tensor for a tensor.
+
+        Raises:
+            ValueError: NaN, wrong shape or wrong dtype in an array.
+        """
+        return self._over_rows("encode", lambda x: self._code(self.encoder(x)), x)
+
+    def posterior(self, x):
+        """Mean and log-variance of q(z|x) of a variational model, each `(n, latent_dim)`.
+
+        Raises:
+            ValueError: the model has no posterior.
+        """
+        if not hasattr(self.bottleneck, "posterior"):
+            raise ValueError(f"{self.name!r} is not variational: it has no posterior; use encode.")
+        return self._over_rows("posterior", lambda x: self.bottleneck.posterior(self.encoder(x)), x)
+
+    def decode(self, z):
+        """The reconstruction from latent codes: `(n, latent_dim)` to `(n, *input_shape)`.
+
+        NumPy array for an array, tensor for a tensor.
+        """
+        return self._over_rows("decode", self._decode, z, checked=False)
+
+    def reconstruction_error(self, x, *, per_feature=False, batch_size=None):
+        """How badly each row is reconstructed; high for what the model has not learnt.
+
+        Args:
+            x: Array `(n, *input_shape)`.
+            per_feature: Return the squared error of every feature rather than their mean.
+            batch_size: Rows computed at once; it bounds memory.
+
+        Returns:
+            NumPy array: the mean squared error over the features, `(n,)`, or the squared errors,
+            `(n, *input_shape)`. A row's error does not depend on which other rows are in x.
+
+        Raises:
+            ValueError: NaN, wrong shape or wrong dtype.
+        """
+
+        def squared_error(x):
+            return ops.square(ops.cast(x, self.variable_dtype) - self(x))
+
+        def error(x):
+            return ops.mean(ops.reshape(squared_error(x), (ops.shape(x)[0], -1)), axis=-1)
+
+        if per_feature:
+            return self._over_rows("squared_error", squared_error, x, batch_size=batch_size)
+        return self._over_rows("error", error, x, batch_size=batch_size)
+
+    def sample(self, n, *, seed=None):
+        """New data: `n` draws from the prior, decoded.
+
+        Args:
+            n: How many.
+            seed: Integer, to get the same draws again.
+
+        Returns:
+            NumPy array `(n, *input_shape)`.
+
+        Raises:
+            ValueError: the model has no prior to draw from.
+        """
+        prior = self.prior
+        if prior is None:
+            raise ValueError(
+                f"{self.name!r} has no prior to sample from. Generative models do: the "
+                "variational and adversarial families."
+            )
+        z = prior.sample((n, *self.latent_shape), seed=seed)
+        return self.decode(ops.convert_to_numpy(z))
+
+    def interpolate(self, a, b, steps=9):
+        """Reconstructions along the straight line between two rows' latent codes.
+
+        Args:
+            a, b: Arrays of shape `input_shape`, one row each.
+            steps: How many points, ends included.
+
+        Returns:
+            NumPy array `(steps, *input_shape)`.
+        """
+        start, end = self.encode(np.stack([a, b]))
+        weight = np.linspace(0.0, 1.0, steps, dtype=start.dtype).reshape(-1, *[1] * start.ndim)
+        return self.decode((1.0 - weight) * start + weight * end)
+
+    @property
+    def prior(self):
+        """The distribution that `sample` draws latent codes from, or None."""
+        return getattr(self.bottleneck, "prior", None)
+
+    @property
+    def known_input_shape(self):
+        """The encoder's input shape, where it has one before it sees data."""
+        return getattr(self.encoder, "input_shape", None)
+
+    @property
+    def expectation(self):
+        """The shape the model was built for, and the range its likelihood supports."""
+        support = (-np.inf, np.inf) if self.likelihood is None else self.likelihood.support
+        return health.Expectation(self._row_shape, support)
+
+    @property
+    def latent_shape(self):
+        """Shape of one row's latent code."""
+        self.ensure_built()
+        return self._latent_shape
+
+    def _over_rows(self, key, function, x, *, batch_size=None, checked=True):
+        if ops.is_tensor(x) or isinstance(x, keras.KerasTensor):
+            return function(x)
+        if checked:
+            self.ensure_built(x)
+            x = self.expectation.array(x, "x")
+        x = np.asarray(x, self.variable_dtype)
+        return rows.map_rows(function, self._graphs, key, x, batch_size)
+
+    # The objective --------------------------------------------------------------------------------
+
+    @property
+    def phases(self):
+        """The parts of a training step, in order: `training.step.Phase` instances.
+
+        One, over all trainable variables, unless a subclass trains differently.
+        """
+        return [
+            Phase(
+                "reconstruction",
+                self.reconstruction_phase,
+                self.reconstruction_terms,
+                self.trainable_variables,
+            )
+        ]
+
+    @property
+    def reconstruction_terms(self):
+        """Names of the reconstruction phase's loss terms, in the order they are logged."""
+        parts = () if self.bottleneck is None else self.bottleneck.loss_terms
+        penalties = tuple(penalty.loss_term for penalty in self.penalties)
+        layers = ("regularization_loss",) if self._has_layer_losses else ()
+        return ("reconstruction_loss", *parts, *penalties, *layers)
+
+    def reconstruction_phase(self, batch, training):
+        """The loss terms of a batch: reconstruction, bottleneck, penalties, regularization."""
+        features = self._features(batch.x, training)
+        latent, terms = self._draw(features, training)
+        output = self.decoder(latent, training=training)
+        terms = {"reconstruction_loss": self.reconstruction_loss(batch, output), **terms}
+        for penalty in self.penalties:
+            terms[penalty.loss_term] = penalty(latent)
+        if self._has_layer_losses:
+            terms["regularization_loss"] = sum(self.losses)
+        return terms
+
+    def reconstruction_loss(self, batch, output):
+        """The scalar loss of the decoder's `output`, weighted by the batch's sample weights."""
+        loss = self._own_loss
+        if self.compiled_loss is not None:
+            loss, output = self.compiled_loss, self._mean(output)
+        return losses.weighted(loss, batch.target, output, batch.sample_weight)
+
+    # Saving ---
+
+    def get_config(self):
+        """The arguments of the constructor, serialised."""
+        parts = {
+            name: keras.saving.serialize_keras_object(getattr(self, name))
+            for name in ("encoder", "decoder", "bottleneck", "corruption", "likelihood")
+        }
+        penalties = [keras.saving.serialize_keras_object(penalty) for penalty in self.penalties]
+        return {**super().get_config(), **parts, "penalties": penalties}
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`."""
+        return cls(
+            **{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
+        )

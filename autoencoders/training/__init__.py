@@ -1,0 +1,4 @@
+"""How a model meets its data: the phases of a step, input checks, shuffling, random state.
+
+The only package that imports TensorFlow itself; everything above it is written in `keras.ops`.
+"""

@@ -1,0 +1,153 @@
+"""Checks on data: NaN, a wrong shape or a wrong dtype never reach the weights.
+
+Arrays are checked whole, before the first step. What comes from a pipeline (`tf.data`, a
+generator) is checked inside the step, before its forward pass: shape and dtype when the step is
+traced, values as they come. XLA compiles such assertions away, so an explicit `jit_compile=True`
+gives up the check of values from pipelines.
+"""
+
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_NON_FINITE = "must be finite, but a batch holds NaN or infinity. Drop or impute such rows"
+
+
+class Expectation:
+    """What a model expects of its data.
+
+    Args:
+        shape: Shape of one row of the input; None where any size will do.
+        support: The range that targets must lie in, from the model's likelihood.
+    """
+
+    def __init__(self, shape, support):
+        self.shape = tuple(shape)
+        self.low, self.high = support
+
+    def arrays(self, x, y=None, sample_weight=None):
+        """The given arrays, checked, as a tuple without the missing ones.
+
+        Raises:
+            ValueError: what was expected and what was given.
+        """
+        x = self.array(x, "x", target=y is None)
+        checked = [x]
+        if y is not None:
+            checked.append(self.array(y, "y", target=True))
+        if sample_weight is not None:
+            if y is None:
+                checked.append(x)  # Keras's order is (x, y, sample_weight); the target is x.
+            checked.append(_sample_weight(sample_weight))
+        for name, array in zip(("y", "sample_weight"), checked[1:], strict=False):
+            if len(array) != len(x):
+                raise ValueError(
+                    f"`{name}` must have as many rows as `x`, {len(x)}; got {len(array)}."
+                )
+        return tuple(checked)
+
+    def array(self, data, name, target=False):
+        """`data`, of shape `(n, *shape)`, as a finite float array; targets within the support."""
+        array = _as_array(data, name)
+        self.spec(array.dtype, array.shape, name)
+        array = array.astype(keras.config.floatx(), copy=False)
+        if len(array) == 0:
+            raise ValueError(f"`{name}` has no rows; expected shape {self._described()}.")
+        finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        if not finite.all():
+            bad = np.flatnonzero(~finite)
+            raise ValueError(
+                f"`{name}` must be finite, but {len(bad)} of {len(array)} rows hold NaN or "
+                f"infinity, the first of them row {bad[0]}. Drop or impute such rows."
+            )
+        if target and (array.min() < self.low or array.max() > self.high):
+            raise ValueError(self._out_of_range(name, f", got {array.min():g} to {array.max():g}"))
+        return array
+
+    def spec(self, dtype, shape, name):
+        """Raise a ValueError unless batches of this dtype and shape are expected."""
+        dtype = str(getattr(dtype, "name", dtype))
+        if not dtype.startswith(("float", "bfloat")):
+            raise ValueError(
+                f"`{name}` must be floating point, got {dtype}. Convert it first, and scale "
+                f"images to [0, 1]: `{name}.astype('float32') / 255`."
+            )
+        if getattr(shape, "rank", 0) is None:
+            return
+        shape = tuple(shape)
+        if not shape or not self._fits(shape[1:]):
+            note = "; it is the clean target, and labels have no place in it" if name == "y" else ""
+            raise ValueError(
+                f"`{name}` must have shape {self._described()}{note}. Got {shape}. "
+                "`get(name, input_shape=...)` builds a model for rows of another shape."
+            )
+
+    def _fits(self, given):
+        return len(given) == len(self.shape) and all(
+            a == b or None in (a, b) for a, b in zip(given, self.shape, strict=True)
+        )
+
+    def tensors(self, x, y, sample_weight):
+        """One batch inside a step as `(x, target, sample_weight)`, asserted before it is read."""
+        x = self.tensor(x, "x")
+        target = x if y is None else self.tensor(y, "y")
+        if np.isfinite((self.low, self.high)).any():
+            inside = tf.reduce_all((target >= self.low) & (target <= self.high))
+            message = self._out_of_range("x" if y is None else "y", "")
+            with tf.control_dependencies([tf.debugging.Assert(inside, [message])]):
+                target = tf.identity(target)
+                x = target if y is None else x
+        if sample_weight is not None:
+            sample_weight = tf.debugging.check_numerics(
+                sample_weight, f"`sample_weight` {_NON_FINITE}"
+            )
+        return x, target, sample_weight
+
+    def tensor(self, data, name):
+        """One batch inside a step, which nothing reads before it is found finite."""
+        self.spec(data.dtype, data.shape, name)
+        return tf.debugging.check_numerics(data, f"`{name}` {_NON_FINITE}")
+
+    def _described(self):
+        return "(" + ", ".join(["n", *("any" if n is None else str(n) for n in self.shape)]) + ")"
+
+    def _out_of_range(self, name, given):
+        return (
+            f"`{name}` must lie in [{self.low:g}, {self.high:g}], the support of this model's "
+            f"likelihood{given}. Rescale the data, or build the model with another `likelihood`."
+        )
+
+
+@contextmanager
+def value_errors():
+    """Turn the assertions of `Expectation.tensors` into the ValueError they stand for."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        for line in str(error.message).replace("b'", "").splitlines():
+            start = line.find("`")
+            if start >= 0 and ("must be finite" in line or "must lie in" in line):
+                message = line[start:].split(" : ")[0].split("'")[0].strip()
+                raise ValueError(message) from None
+        raise
+
+
+def _as_array(data, name):
+    if isinstance(data, (list, tuple)) or hasattr(data, "tocsr"):
+        raise ValueError(
+            f"`{name}` must be one dense array, got a {type(data).__name__}; use np.asarray or "
+            ".toarray()."
+        )
+    return np.asarray(data)
+
+
+def _sample_weight(sample_weight):
+    weights = np.asarray(sample_weight, dtype=keras.config.floatx())
+    if weights.ndim != 1 or not np.isfinite(weights).all():
+        raise ValueError(
+            f"`sample_weight` must be finite with shape (n,), one weight per row; got shape "
+            f"{weights.shape}."
+        )
+    return weights

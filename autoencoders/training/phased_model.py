@@ -1,0 +1,360 @@
+"""`PhasedModel`: Keras's training loop around a step of several phases."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from autoencoders import losses, registry
+from autoencoders.training import health, randomness, shuffle, step
+
+
+class PhasedModel(keras.Model):
+    """A `keras.Model` whose training step runs phases, and whose training resumes exactly.
+
+    Beside the step it looks after what surrounds it: an optimizer per phase, a logged mean per
+    loss term, data that is checked before it is used, an evaluation that repeats, and a saved
+    file that holds all state of a training run.
+
+    A subclass gives `phases`, `expectation` and `call`.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.phase_optimizers = {}
+        self.compiled_loss = None
+        self._trackers = step.LossTrackers(())
+        self._shuffle = keras.random.SeedGenerator(name="shuffle")
+
+    @property
+    def phases(self):
+        """The parts of a training step, in order: a list of `step.Phase`."""
+        raise NotImplementedError
+
+    @property
+    def expectation(self):
+        """The `health.Expectation` that data has to meet; asked for once the model is built."""
+        raise NotImplementedError
+
+    @property
+    def known_input_shape(self):
+        """The shape of a batch where the model knows it before it has seen data, or None."""
+        return None
+
+    # Setting up -----------------------------------------------------------------------------------
+
+    def ensure_built(self, x=None):
+        """Build the model if it is not built: from what it knows, or from the data `x`.
+
+        Raises:
+            ValueError: neither tells the shape of the input.
+        """
+        if self.built:
+            return
+        spec = getattr(x, "element_spec", x)
+        spec = keras.utils.unpack_x_y_sample_weight(spec)[0]
+        if self.known_input_shape:
+            shape = self.known_input_shape
+        elif getattr(spec, "shape", None) is not None:
+            shape = (None, *spec.shape[1:])
+        else:
+            raise ValueError(
+                f"{self.name!r} does not know the shape of its input yet. Build it first: "
+                "`model.build((None, *input_shape))`."
+            )
+        self.build(shape)
+        if self.compiled:
+            self._prepare()
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        *,
+        phase_optimizers=None,
+        metrics=None,
+        weighted_metrics=None,
+        run_eagerly=False,
+        steps_per_execution=None,
+        jit_compile="auto",
+        auto_scale_loss=True,
+    ):
+        """Configure training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: For every phase without one of its own, each of which gets a copy.
+            loss: Keras loss between target and reconstruction, in place of the model's own; None
+                keeps the model's own.
+            phase_optimizers: Optimizers by phase name, for models with several phases.
+            metrics, weighted_metrics: Keras metrics between target and reconstruction (as
+                `predict` gives it, after the update).
+            run_eagerly, steps_per_execution, auto_scale_loss: As in Keras.
+            jit_compile: As in Keras, but "auto" means False.
+
+        Raises:
+            ValueError: `phase_optimizers` names a phase that the model does not have.
+        """
+        names = [phase.name for phase in self.phases]
+        given = dict(phase_optimizers or {})
+        for name in given:
+            if name not in names:
+                raise ValueError(registry.unknown("phase", name, names))
+        optimizer = keras.optimizers.get(optimizer)
+        super().compile(
+            optimizer=keras.optimizers.get(given.get(names[0], optimizer)),
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution or 1,
+            jit_compile=False if jit_compile == "auto" else jit_compile,
+            auto_scale_loss=auto_scale_loss,
+        )
+        self.phase_optimizers = {names[0]: self.optimizer}
+        for name in names[1:]:
+            own = keras.optimizers.get(given.get(name, _copy(optimizer)))
+            if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+                own = _scaling(own)
+            self.phase_optimizers[name] = own
+        self._loss_argument = loss
+        self.compiled_loss = None if loss is None else losses.as_loss(loss)
+        self._has_metrics = bool(metrics or weighted_metrics)
+        if not self.built and self.known_input_shape:
+            self.build(self.known_input_shape)
+        self._prepare()
+
+    def _prepare(self):
+        """Build what depends on the built parts: every optimizer and the term trackers.
+
+        All optimizers have to exist before anything restores their state.
+        """
+        phases = self.phases if self.built else []
+        for phase in phases:
+            if not self.phase_optimizers[phase.name].built:
+                self.phase_optimizers[phase.name].build(phase.variables)
+        self._trackers = step.LossTrackers([name for phase in phases for name in phase.terms])
+
+    @property
+    def metrics(self):
+        """Keras's metrics, with the loss terms behind the loss."""
+        metrics = super().metrics
+        return [*metrics[:1], *self._trackers.metrics, *metrics[1:]] if self.compiled else metrics
+
+    # Steps ----------------------------------------------------------------------------------------
+
+    def train_step(self, data):
+        """One step: every phase in order, each with its loss, gradient and update."""
+        batch = self._batch(data)
+        terms = step.train(self.phases, self.phase_optimizers, batch)
+        return self._log(batch, terms)
+
+    def test_step(self, data):
+        """The same losses under the same names, without updates."""
+        batch = self._batch(data)
+        return self._log(batch, step.evaluate(self.phases, batch))
+
+    def predict_step(self, data):
+        """The reconstruction of a batch."""
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self(self.expectation.tensor(x, "x"), training=False)
+
+    def _batch(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        return step.Batch(*self.expectation.tensors(x, y, sample_weight))
+
+    def _log(self, batch, terms):
+        size = ops.shape(batch.x)[0]
+        loss = step.total({name: terms[name] for name in self.phases[0].terms})
+        self._loss_tracker.update_state(loss, sample_weight=size)
+        self._trackers.update(terms, size)
+        if self._has_metrics:
+            reconstruction = self(batch.x, training=False)
+            self.compute_metrics(batch.x, batch.target, reconstruction, batch.sample_weight)
+        return self.get_metrics_result()
+
+    # Loops ----------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        validation_steps=None,
+        validation_batch_size=None,
+        validation_freq=1,
+    ):
+        """Train, as `keras.Model.fit` does; the arguments are Keras's.
+
+        `x` is the input and `y` the clean target; without `y` the target is x. Arrays are checked
+        before the first step, and shuffled in an order that is saved with the model, so that
+        an interrupted and resumed run equals an uninterrupted one, bit by bit. With
+        `steps_per_epoch` each epoch goes on in the data where the one before ended.
+
+        Raises:
+            ValueError: NaN, wrong shape, wrong dtype, or targets that the likelihood cannot have.
+                The weights are as they were (for pipelines: as before the offending batch).
+        """
+        if class_weight is not None:
+            raise ValueError("There are no classes to weigh; use `sample_weight`.")
+        self._assert_compile_called("fit")
+        self.ensure_built(x)
+        # Keras leaves this set after a restored run, and would skip as many epochs of the next.
+        self._initial_epoch = None
+        if validation_data is not None:
+            validation_data = self._checked(validation_data)
+        elif validation_split:
+            (x, y, sample_weight), validation_data = _split(
+                self.expectation.arrays(x, y, sample_weight), validation_split
+            )
+        if _is_array(x):
+            arrays = self.expectation.arrays(x, y, sample_weight)
+            x, callbacks = self._shuffled(arrays, batch_size, callbacks, shuffle, steps_per_epoch)
+            y = sample_weight = None
+        with health.value_errors():
+            return super().fit(
+                x,
+                y,
+                batch_size=None,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                validation_data=validation_data,
+                # Other pipelines shuffle by themselves, and Keras would say so.
+                shuffle=shuffle and isinstance(x, keras.utils.PyDataset),
+                sample_weight=sample_weight,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                validation_steps=validation_steps,
+                validation_batch_size=validation_batch_size or batch_size,
+                validation_freq=validation_freq,
+            )
+
+    def _shuffled(self, arrays, batch_size, callbacks, shuffled, steps_per_epoch):
+        state = self._shuffle.state
+        if steps_per_epoch:  # Keras runs whole executions.
+            steps_per_epoch = -(-steps_per_epoch // self.steps_per_execution)
+            steps_per_epoch *= self.steps_per_execution
+        dataset = shuffle.batches(
+            arrays,
+            state,
+            batch_size=batch_size or 32,
+            shuffle=bool(shuffled),
+            steps_per_epoch=steps_per_epoch,
+        )
+        counter = shuffle.EpochCounter(state)
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            counter.set_model(self)
+            callbacks.callbacks.insert(0, counter)
+            return dataset, callbacks
+        return dataset, [counter, *keras.tree.flatten(callbacks or [])]
+
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
+    ):
+        """The loss and its terms on other data, as `keras.Model.evaluate`; it repeats exactly.
+
+        Raises:
+            ValueError: as `fit` does.
+        """
+        self.ensure_built(x)
+        # Within `fit`, Keras passes data that has been checked already.
+        if _is_array(x) and not kwargs.get("_use_cached_eval_dataset"):
+            data = self.expectation.arrays(x, y, sample_weight)
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        with randomness.afresh(self), health.value_errors():
+            return super().evaluate(
+                x, y, batch_size, verbose=verbose, sample_weight=sample_weight, **kwargs
+            )
+
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+        """The reconstruction of x, as `keras.Model.predict`.
+
+        Raises:
+            ValueError: NaN, wrong shape or wrong dtype.
+        """
+        self.ensure_built(x)
+        if _is_array(x):
+            x = self.expectation.array(x, "x")
+        with health.value_errors():
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+
+    def train_on_batch(self, *args, **kwargs):
+        """One step on one batch, as `keras.Model.train_on_batch`."""
+        with health.value_errors():
+            return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        """The loss of one batch, as `keras.Model.test_on_batch`; it repeats exactly."""
+        with randomness.afresh(self), health.value_errors():
+            return super().test_on_batch(*args, **kwargs)
+
+    def _checked(self, data):
+        """Validation data with its arrays checked; pipelines are checked as they come."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        return self.expectation.arrays(x, y, sample_weight) if _is_array(x) else data
+
+    # Saving ---------------------------------------------------------------------------------------
+
+    def get_compile_config(self):
+        """What `compile` was given, every phase's optimizer included."""
+        config = super().get_compile_config()
+        if config:
+            config.pop("loss_weights", None)
+            config["loss"] = keras.saving.serialize_keras_object(self._loss_argument)
+            _, *later = self.phase_optimizers.items()
+            config["phase_optimizers"] = {
+                name: keras.saving.serialize_keras_object(optimizer) for name, optimizer in later
+            }
+        return config
+
+    def compile_from_config(self, config):
+        """The inverse of `get_compile_config`; the optimizers are built for their state."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def save_own_variables(self, store):
+        """Keras's, and for a compiled model the random state, so that training resumes exactly."""
+        super().save_own_variables(store)
+        if self.compiled:
+            store["random_state"] = randomness.snapshot(self)
+
+    def load_own_variables(self, store):
+        """The inverse of `save_own_variables`."""
+        values = {key: store[key] for key in store.keys() if key != "random_state"}  # noqa: SIM118
+        super().load_own_variables(values)
+        if self.compiled and "random_state" in store.keys():  # noqa: SIM118
+            randomness.restore(self, store["random_state"])
+
+
+def _copy(optimizer):
+    return type(optimizer).from_config(optimizer.get_config())
+
+
+def _scaling(optimizer):
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer)
+
+
+def _is_array(x):
+    return hasattr(x, "shape") or isinstance(x, (list, tuple))
+
+
+def _split(arrays, share):
+    """First rows for training, last ones for validation, as Keras's `validation_split` does."""
+    if not 0.0 < share < 1.0:
+        raise ValueError(f"`validation_split` must be between 0 and 1, got {share}.")
+    cut = int(np.floor(len(arrays[0]) * (1.0 - share)))
+    if cut == 0 or cut == len(arrays[0]):
+        raise ValueError(
+            f"`validation_split={share}` of {len(arrays[0])} rows leaves one part without rows."
+        )
+    train = [array[:cut] for array in arrays]
+    return (*train, None, None)[:3], tuple(array[cut:] for array in arrays)

@@ -1,0 +1,101 @@
+"""One training step: the model's phases, each with a loss, variables and an optimizer."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+
+class Batch(NamedTuple):
+    """What a loss sees: the input, the clean target, and a weight per row (or None)."""
+
+    x: object
+    target: object
+    sample_weight: object = None
+
+
+class Phase(NamedTuple):
+    """One part of a training step: a named loss and the variables that it updates.
+
+    `loss(batch, training)` returns a dict with the names in `terms`; each value is a scalar, or
+    one value per row, which is weighted by the sample weights and averaged.
+    """
+
+    name: str
+    loss: Callable
+    terms: tuple
+    variables: list
+
+
+def train(phases, optimizers, batch):
+    """Run the phases in order: each one's loss, gradient and update.
+
+    Args:
+        phases: List of `Phase`.
+        optimizers: Dict from phase name to optimizer.
+        batch: A `Batch`.
+
+    Returns:
+        Dict of every loss term, as scalars.
+    """
+    terms = {}
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    for phase in phases:
+        optimizer = optimizers[phase.name]
+        variables = [variable.value for variable in phase.variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            phase_terms = _terms(phase, batch, training=True)
+            # Gradients are summed over replicas, so that each contributes its share of the mean.
+            loss = optimizer.scale_loss(total(phase_terms) / replicas)
+        optimizer.apply(tape.gradient(loss, variables), phase.variables)
+        terms.update(phase_terms)
+    return terms
+
+
+def evaluate(phases, batch):
+    """The same loss terms as `train`, in inference mode and without updates."""
+    terms = {}
+    for phase in phases:
+        terms.update(_terms(phase, batch, training=False))
+    return terms
+
+
+def total(terms):
+    """The sum of loss terms."""
+    return sum(terms.values())
+
+
+def _terms(phase, batch, training):
+    terms = phase.loss(batch, training)
+    if set(terms) != set(phase.terms):
+        raise ValueError(
+            f"Phase {phase.name!r} declares the loss terms {sorted(phase.terms)}, "
+            f"but its loss returned {sorted(terms)}."
+        )
+    return {name: _mean(value, batch.sample_weight) for name, value in terms.items()}
+
+
+def _mean(value, sample_weight):
+    value = ops.cast(value, keras.config.floatx())
+    if sample_weight is not None and len(value.shape) == 1:
+        value = value * ops.cast(ops.reshape(sample_weight, (-1,)), value.dtype)
+    return ops.mean(value)
+
+
+class LossTrackers:
+    """Running means of the loss and its terms over the rows of an epoch, under their names.
+
+    Not a Keras container: the trackers are made at `compile`, when a built model's state is
+    locked, as Keras makes its own.
+    """
+
+    def __init__(self, names):
+        self.metrics = [keras.metrics.Mean(name=name) for name in names]
+
+    def update(self, values, rows):
+        """Count `values`, a dict of scalars, as the means of a batch of `rows` rows."""
+        for metric in self.metrics:
+            metric.update_state(values[metric.name], sample_weight=rows)
