@@ -1,0 +1,56 @@
+"""Denoising autoencoders: reconstruct the clean input from a corrupted one.
+
+Loss: the mean squared error between the *clean* input and the reconstruction of its corrupted
+version, as Keras scales it. Vincent et al., "Extracting and composing robust features with
+denoising autoencoders" (ICML 2008) and "Stacked denoising autoencoders" (JMLR 11, 2010).
+"""
+
+from autoencoders import layers, networks
+from autoencoders.autoencoder import Autoencoder
+from autoencoders.registry import register, unknown
+
+_CORRUPTIONS = {
+    "gaussian": layers.GaussianNoise,
+    "masking": layers.MaskingNoise,
+    "salt_and_pepper": layers.SaltAndPepperNoise,
+}
+
+
+@register
+def denoising_mlp(
+    input_shape=(28, 28, 1),
+    latent_dim=64,
+    hidden_units=(256,),
+    *,
+    corruption="gaussian",
+    noise=0.3,
+    activation="relu",
+    output="linear",
+    encoder=None,
+    decoder=None,
+    name="denoising_mlp",
+):
+    """Dense denoising autoencoder.
+
+    Args:
+        input_shape: Shape of one row, without the batch axis.
+        latent_dim: Number of linear code units.
+        hidden_units: Units of the encoder's hidden layers; the decoder mirrors them.
+        corruption: "gaussian", "masking" or "salt_and_pepper", or a layer of your own.
+        noise: Level of the named corruption: the standard deviation of Gaussian noise in the
+            units of the data, or the share of inputs that the others destroy.
+        activation: Activation of the hidden layers.
+        output: Activation of the decoder's output; "linear" for data of any range.
+        encoder, decoder: Your own networks in place of the dense ones.
+        name: Name of the model.
+    """
+    if isinstance(corruption, str):
+        if corruption not in _CORRUPTIONS:
+            raise ValueError(unknown("corruption", corruption, _CORRUPTIONS))
+        corruption = _CORRUPTIONS[corruption](noise)
+    default = networks.mlp(
+        input_shape, latent_dim, hidden_units, activation=activation, output=output
+    )
+    return Autoencoder(
+        encoder or default[0], decoder or default[1], corruption=corruption, name=name
+    )

@@ -1,0 +1,89 @@
+"""Pictures made of images."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import norm
+
+
+def reconstructions(model, x, *, titles=None):
+    """Images in the upper row, their reconstructions in the lower.
+
+    Args:
+        model: An `Autoencoder` over images.
+        x: Array `(n, height, width, channels)`; n up to about 20 reads well.
+        titles: One per image.
+    """
+    pairs = (x, model.predict(x, verbose=0))
+    figure = Figure(figsize=(len(x), 2.4 if titles is not None else 2.2), layout="constrained")
+    axes = figure.subplots(2, len(x), squeeze=False)
+    for row, images, label in zip(axes, pairs, ("input", "reconstruction"), strict=True):
+        for axis, image in zip(row, images, strict=True):
+            _show(axis, image)
+        row[0].set_ylabel(label)
+    for axis, title in zip(axes[0], titles if titles is not None else (), strict=False):
+        axis.set_title(str(title), fontsize=9)
+    return figure
+
+
+def manifold(model, *, steps=15, low=0.05, high=0.95):
+    """The plane of a two-dimensional latent space, decoded on a grid.
+
+    The grid runs through the quantiles of the standard normal prior, so that each cell stands
+    for as much probability as any other.
+
+    Args:
+        model: An `Autoencoder` over images with `latent_dim=2`.
+        steps: Points along each axis.
+        low, high: First and last quantile.
+
+    Raises:
+        ValueError: the latent space is not two-dimensional.
+    """
+    if model.latent_shape != (2,):
+        raise ValueError(
+            f"A manifold is drawn over 2 latent dimensions; {model.name!r} has codes of shape "
+            f"{model.latent_shape}."
+        )
+    points = norm.ppf(np.linspace(low, high, steps)).astype("float32")
+    # Rows from the top: the second latent dimension grows upwards, as in a scatter plot.
+    codes = np.array([(a, b) for b in points[::-1] for a in points])
+    canvas, (height, width) = _tiled(model.decode(codes), steps)
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    axis = figure.subplots()
+    _show(axis, canvas)
+    ticks = [f"{p + 0.0:.1f}".replace("-0.0", "0.0") for p in points]
+    axis.set_xticks((np.arange(steps) + 0.5) * width, ticks, fontsize=7)
+    axis.set_yticks((np.arange(steps) + 0.5) * height, ticks[::-1], fontsize=7)
+    axis.set_xlabel("$z_1$")
+    axis.set_ylabel("$z_2$")
+    return figure
+
+
+def samples(model, *, columns=10, rows=5, seed=None):
+    """New images: draws from a generative model's prior, decoded.
+
+    Args:
+        model: A generative `Autoencoder` over images.
+        columns, rows: Size of the grid.
+        seed: Integer, to get the same draws again.
+    """
+    canvas, _ = _tiled(model.sample(columns * rows, seed=seed), columns)
+    figure = Figure(figsize=(0.7 * columns, 0.7 * rows), layout="constrained")
+    _show(figure.subplots(), canvas)
+    return figure
+
+
+def _tiled(images, columns):
+    """Images side by side, row after row, one pixel apart; and the size of a cell."""
+    images = np.pad(images, ((0, 0), (0, 1), (0, 1), (0, 0)))
+    rows = len(images) // columns
+    height, width, channels = images.shape[1:]
+    canvas = images.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    return canvas.reshape(rows * height, columns * width, channels), (height, width)
+
+
+def _show(axis, image):
+    image = np.clip(image, 0.0, 1.0)
+    axis.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray_r", vmin=0, vmax=1)
+    axis.set_xticks([])
+    axis.set_yticks([])
