@@ -1,0 +1,5 @@
+"""`python -m autoencoders`: the command line."""
+
+from autoencoders.cli import main
+
+main()

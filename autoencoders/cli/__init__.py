@@ -1,0 +1,46 @@
+"""The command line: `autoencoders --help`. One file per command group."""
+
+import os
+
+import typer
+
+from autoencoders import __version__
+from autoencoders.cli import demo, models, train
+
+app = typer.Typer(
+    help="The Keras autoencoder zoo.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+app.command("list")(models.list_)
+app.command()(models.info)
+app.command()(train.train)
+app.command()(demo.demo)
+
+
+def _print_version(wanted: bool):
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+):
+    pass
+
+
+def main():
+    """Run the command line; expected errors become one line and a non-zero exit."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app()
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        if os.environ.get("AUTOENCODERS_TRACEBACK"):
+            raise
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise SystemExit(1) from None

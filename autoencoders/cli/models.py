@@ -1,0 +1,50 @@
+"""`autoencoders list` and `autoencoders info`: what the zoo holds. Neither imports TensorFlow."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from autoencoders import registry, zoo
+
+console = Console()
+
+
+def list_(
+    pattern: Annotated[str, typer.Argument(help="Wildcards, as in '*_mlp'.")] = "*",
+    family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Only models with pretrained weights.")
+    ] = False,
+):
+    """List the models, their families and pretrained weights."""
+    names = zoo.list_models(pattern, family=family, pretrained=pretrained or None)
+    if not names:
+        raise ValueError(f"No model matches {pattern!r}; `autoencoders list` shows them all.")
+    table = Table("model", "family", "weights", "what it is", box=None, header_style="bold")
+    for name in names:
+        card = registry.card(name)
+        table.add_row(name, card["family"], ", ".join(card["weights"]), card["description"])
+    console.print(table)
+
+
+def info(name: Annotated[str, typer.Argument(help="A model's name.")]):
+    """Show a model's card: paper, arguments, recipe, weights and their figures."""
+    card = zoo.info(name)
+    console.print(f"[bold]{name}[/bold]  ({card['family']})\n{card['description']}\n")
+    for section in ("paper", "kwargs", "recipe"):
+        console.print(_table(section, card[section]))
+    for tag, entry in card["weights"].items():
+        figures = entry.pop("figures")
+        console.print(_table(f"weights={tag!r}", entry))
+        console.print(_table(f"weights={tag!r}, measured on the test set", figures))
+
+
+def _table(title, values):
+    table = Table(title=title, title_justify="left", box=None, show_header=False)
+    for key, value in values.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k}={v}" for k, v in value.items()) or "-"
+        table.add_row(f"  {key}", f"{value:.4g}" if isinstance(value, float) else str(value))
+    return table

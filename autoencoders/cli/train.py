@@ -1,0 +1,128 @@
+"""`autoencoders train`: train a model on a data set by its recipe, resumably."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import autoencoders
+from autoencoders import registry, weights, zoo
+from autoencoders.cli.quiet import import_keras
+
+console = Console()
+
+
+def train(
+    name: Annotated[str, typer.Argument(help="A model's name.")],
+    data: Annotated[str, typer.Option(help="Data set: digits, mnist, fashion_mnist, cifar10.")],
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Where to: a .keras file (the whole model) or a .weights.h5 file."),
+    ] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Argument of the builder, as in latent_dim=8; repeatable."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Likewise.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Likewise.")] = None,
+    publish: Annotated[
+        bool,
+        typer.Option("--publish", help="Into the zoo of this source tree, and onto the card."),
+    ] = False,
+):
+    """Train a model on a data set and measure it on the test set.
+
+    The settings are those with which the bundled weights for this data set were trained, or else
+    the card's recipe. Interrupt it at any time: the same command goes on where it stopped.
+    """
+    card = autoencoders.info(name)
+    if publish == (save is not None):
+        raise ValueError("Say where the result goes: --save PATH, or --publish.")
+    path = registry.zoo_folder() / "weights" / f"{name}.{data}.weights.h5" if publish else save
+    if not path.name.endswith((".keras", ".weights.h5")):
+        raise ValueError(f"--save takes a .keras or a .weights.h5 file, got {path}.")
+    (x_train, _), (x_test, _) = autoencoders.datasets.load(data)
+
+    earlier = card["weights"].get(data, {"arguments": {}, "recipe": card["recipe"]})
+    chosen = {**earlier["arguments"], **_parse(arguments or [])}
+    options = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
+    given = {key: value for key, value in options.items() if value is not None}
+    recipe = {**earlier["recipe"], "dataset": data, **given}
+    chosen["input_shape"] = list(x_train.shape[1:])
+
+    model = _fit(name, chosen, recipe, x_train, path)
+    figures = model.evaluate(x_test, batch_size=1000, verbose=0, return_dict=True)
+    figures["squared_error"] = autoencoders.metrics.squared_error(model, x_test)
+    _report(model, figures, x_train, x_test)
+    if path.suffix == ".keras":
+        model.save(path)
+    else:
+        entry = {
+            "file": path.name,
+            **weights.save(model, path, name, chosen),
+            "dataset": data,
+            "arguments": chosen,
+            "recipe": recipe,
+            "figures": {key: float(f"{value:.6g}") for key, value in figures.items()},
+        }
+        if publish:
+            _write_on_card(name, data, entry)
+    console.print(f"Saved to [bold]{path}[/bold]")
+
+
+def _fit(name, chosen, recipe, x_train, path):
+    keras = import_keras()
+    keras.utils.set_random_seed(recipe["seed"])
+    model = autoencoders.get(name, compile=False, **chosen)
+    model.compile(**zoo.compile_arguments(recipe))
+    # Named by the settings, so that another run's state is never taken for this one's.
+    settings = json.dumps([name, chosen, recipe], sort_keys=True)
+    digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
+    backup = path.parent / f".{path.name}.{digest}.partial"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if backup.is_dir():
+        console.print(f"Going on from {backup}")
+    model.fit(
+        x_train,
+        epochs=recipe["epochs"],
+        batch_size=recipe["batch_size"],
+        callbacks=[keras.callbacks.BackupAndRestore(backup)],
+    )
+    return model
+
+
+def _report(model, figures, x_train, x_test):
+    table = Table("measured on the test set", "", box=None, header_style="bold")
+    for key, value in figures.items():
+        table.add_row(key, f"{value:.4f}")
+    components = model.latent_shape[0] if len(model.latent_shape) == 1 else 0
+    if 0 < components < x_train[0].size:
+        pca = autoencoders.metrics.pca_squared_error(x_train, x_test, components)
+        table.add_row(f"squared_error of PCA with {components} components", f"{pca:.4f}")
+    console.print(table)
+
+
+def _parse(arguments):
+    """`key=value` pairs; a value is JSON (`[256, 64]`, `0.5`, `null`) or else a plain string."""
+    parsed = {}
+    for argument in arguments:
+        key, separator, value = argument.partition("=")
+        if not separator:
+            raise ValueError(f"--set takes key=value, got {argument!r}.")
+        try:
+            parsed[key] = json.loads(value)
+        except json.JSONDecodeError:
+            parsed[key] = value
+    return parsed
+
+
+def _write_on_card(name, tag, entry):
+    path = registry.zoo_folder() / f"{name}.json"
+    card = json.loads(path.read_text(encoding="utf-8"))
+    card["weights"] = dict(sorted({**card["weights"], tag: entry}.items()))
+    path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
