@@ -1,0 +1,248 @@
+"""The one suite that every model passes: `check_autoencoder(name)`.
+
+    python -m tests.checks vae_mlp
+
+Exact saving is checked for many models at once, because a fresh process takes seconds to start:
+`save_interrupted` each, `resume_in_fresh_process` all, `check_resumed` each.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import autoencoders
+from autoencoders import datasets
+
+ROWS = 96
+BATCH = 32
+
+
+def check_autoencoder(name):
+    """Run every check that fits into this process on the model `name`."""
+    keras.utils.set_random_seed(0)
+    x = _rows()
+    check_config(name, x)
+    check_fit_forms(name, x)
+    check_loss_terms(name, x)
+    check_gradients(name, x)
+    check_batch_size(name, x)
+    check_seeds(name, x)
+    check_mixed_precision(name, x)
+    check_bad_input(name, x)
+
+
+def check_config(name, x):
+    """A model rebuilt from its config, with its weights, computes the same."""
+    model = build(name)
+    twin = type(model).from_config(model.get_config())
+    twin.build((None, *x.shape[1:]))
+    twin.set_weights(model.get_weights())
+    np.testing.assert_array_equal(model.encode(x), twin.encode(x))
+    np.testing.assert_array_equal(model.predict(x, verbose=0), twin.predict(x, verbose=0))
+    assert json.loads(json.dumps(model.get_config())) == json.loads(json.dumps(twin.get_config()))
+
+
+def check_fit_forms(name, x):
+    """Every way in which Keras takes data trains, and shapes come back as they should."""
+    model = build(name)
+    before = model.get_weights()
+    model.fit(x, batch_size=BATCH, verbose=0)
+    assert _moved(before, model.get_weights())
+    model.fit(x, x, batch_size=BATCH, verbose=0, sample_weight=np.ones(len(x)))
+    dataset = tf.data.Dataset.from_tensor_slices((x, x)).batch(BATCH)
+    history = model.fit(dataset, validation_data=(x, x), verbose=0).history
+    assert np.isfinite([values[-1] for values in history.values()]).all()
+    assert {f"val_{key}" for key in history if not key.startswith("val_")} <= set(history)
+
+    # The same rows in the same order give the same loss, array or pipeline, weighted or not.
+    plain = model.evaluate(x, batch_size=BATCH, verbose=0)
+    assert model.evaluate(dataset, verbose=0) == pytest.approx(plain, rel=1e-5)
+    ones = model.evaluate(x, batch_size=BATCH, sample_weight=np.ones(len(x)), verbose=0)
+    assert ones == pytest.approx(plain, rel=1e-5)
+
+    assert model.predict(x, verbose=0).shape == x.shape
+    assert model.encode(x).shape == (len(x), *model.latent_shape)
+    errors = model.reconstruction_error(x)
+    assert errors.shape == (len(x),)
+    by_hand = np.square(x - model.predict(x, verbose=0)).reshape(len(x), -1).mean(axis=1)
+    np.testing.assert_allclose(errors, by_hand, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(errors[::7], model.reconstruction_error(x[::7].copy())[:])
+
+
+def check_loss_terms(name, x):
+    """`loss` is the sum of the first phase's terms; training and evaluation log the same names."""
+    model = build(name)
+    declared = ["loss", *(term for phase in model.phases for term in phase.terms)]
+    history = model.fit(x, batch_size=BATCH, verbose=0).history
+    assert set(history) == set(declared)
+    logs = model.evaluate(x, verbose=0, return_dict=True)
+    assert set(logs) == set(declared)
+    assert logs["loss"] == pytest.approx(
+        sum(logs[term] for term in model.phases[0].terms), rel=1e-5
+    )
+    assert logs == model.evaluate(x, verbose=0, return_dict=True)
+
+
+def check_gradients(name, x):
+    """Each loss term has a gradient in its phase, and each trainable variable moves in some."""
+    from autoencoders.training.step import Batch
+
+    model = build(name)
+    batch = Batch(tf.constant(x[:BATCH]), tf.constant(x[:BATCH]))
+    for phase in model.phases:
+        for term in phase.terms:
+            with tf.GradientTape() as tape:
+                value = tf.reduce_mean(phase.loss(batch, True)[term])
+            variables = [variable.value for variable in phase.variables]
+            gradients = [g for g in tape.gradient(value, variables) if g is not None]
+            assert any(np.abs(gradient).max() > 0 for gradient in gradients), term
+
+    before = [variable.numpy() for variable in model.trainable_variables]
+    model.fit(x, batch_size=BATCH, epochs=2, verbose=0)
+    for variable, old in zip(model.trainable_variables, before, strict=True):
+        assert not np.array_equal(variable, old), f"{variable.path} never moves"
+
+
+def check_batch_size(name, x):
+    """The loss is a mean over rows: its size does not depend on the batch size."""
+    model = build(name)
+    small = model.evaluate(x, batch_size=ROWS // 8, verbose=0, return_dict=True)
+    large = model.evaluate(x, batch_size=ROWS, verbose=0, return_dict=True)
+    for term, value in small.items():
+        # Sampled terms draw other numbers; a sum over rows would differ eightfold.
+        assert value == pytest.approx(large[term], rel=0.1), term
+
+
+def check_seeds(name, x):
+    """The same seed gives the same weights; another seed gives others."""
+
+    def train(seed):
+        keras.utils.set_random_seed(seed)
+        model = build(name)
+        model.fit(x, batch_size=BATCH, epochs=2, verbose=0)
+        return model.get_weights()
+
+    first, again, other = train(1), train(1), train(2)
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert _moved(first, other)
+
+
+def check_mixed_precision(name, x):
+    """Half-precision arithmetic trains, with float32 variables and a float32 reconstruction."""
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = build(name)
+        history = model.fit(x, batch_size=BATCH, epochs=2, verbose=0).history
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
+    assert model.predict(x, verbose=0).dtype == np.float32
+    for optimizer in model.phase_optimizers.values():
+        assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def check_bad_input(name, x):
+    """NaN, a wrong shape and a wrong dtype raise a ValueError; the weights stay as they were."""
+    model = build(name)
+    model.fit(x, batch_size=BATCH, verbose=0)
+    before = model.get_weights()
+    hole = x.copy()
+    hole[5].flat[0] = np.nan
+    cases = {
+        r"`x` must be finite.*row 5": hole,
+        r"`x` must have shape \(n, 8, 8, 1\).*Got \(96, 7, 8, 1\)": x[:, 1:],
+        r"`x` must be floating point, got uint8": (x * 255).astype("uint8"),
+        r"`x` must be floating point, got (object|<U1|str)": np.full(x.shape, "a"),
+        r"`x` has no rows": x[:0],
+    }
+    for message, bad in cases.items():
+        for use in (model.fit, model.evaluate, model.predict):
+            with pytest.raises(ValueError, match=message):
+                use(bad, verbose=0)
+        with pytest.raises(ValueError, match=message):
+            model.reconstruction_error(bad)
+    with pytest.raises(ValueError, match=r"`y` must have shape .*labels"):
+        model.fit(x, np.zeros(len(x), "float32"), verbose=0)
+
+    def generator():
+        yield (hole[:BATCH],)
+
+    pipelines = (tf.data.Dataset.from_tensor_slices(hole[:BATCH]).batch(BATCH), generator())
+    for pipeline in pipelines:
+        with pytest.raises(ValueError, match=r"`x` must be finite"):
+            model.fit(pipeline, verbose=0)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+# Exact saving -------------------------------------------------------------------------------------
+
+
+def save_interrupted(name, folder):
+    """Ten epochs in one go, and five of them saved: what a resumed run has to equal."""
+    keras.utils.set_random_seed(3)
+    model = build(name)
+    x = _rows()
+    path = folder / f"{name}.keras"
+    save = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: model.save(path) if epoch == 4 else None
+    )
+    model.fit(x, batch_size=BATCH, epochs=10, verbose=0, callbacks=[save])
+    np.savez(folder / f"{name}.expected.npz", *_state(model))
+    np.save(folder / f"{name}.predicted.npy", autoencoders.load(path).predict(x, verbose=0))
+
+
+def resume_in_fresh_process(folder, first_import="autoencoders"):
+    """Load every saved model in `folder` in one new process, and train each for five epochs more.
+
+    The process imports Keras and this package in the order that `first_import` says.
+    """
+    second = {"autoencoders": "keras", "keras": "autoencoders"}[first_import]
+    code = (
+        f"import {first_import}, {second}; from tests.resume import resume; resume({str(folder)!r})"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+
+
+def check_resumed(name, folder):
+    """Loading gave the same outputs, and five plus five epochs the same state as ten."""
+    expected, resumed = (np.load(folder / f"{name}.{part}.npz") for part in ("expected", "resumed"))
+    assert set(expected.files) == set(resumed.files)
+    for key in expected.files:
+        np.testing.assert_array_equal(expected[key], resumed[key], err_msg=key)
+    predicted = np.load(folder / f"{name}.predicted.npy")
+    np.testing.assert_array_equal(predicted, np.load(folder / f"{name}.loaded.npy"))
+
+
+def build(name):
+    """The model `name`, compiled by its recipe, for the digits."""
+    return autoencoders.get(name, input_shape=(8, 8, 1))
+
+
+def _rows():
+    return datasets.digits()[0][0][:ROWS]
+
+
+def _state(model):
+    optimizers = model.phase_optimizers.values()
+    variables = [*model.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
+    return [variable.numpy() for variable in variables]
+
+
+def _moved(before, after):
+    return any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+if __name__ == "__main__":
+    for model_name in sys.argv[1:]:
+        check_autoencoder(model_name)
+        print(f"{model_name}: all checks passed")

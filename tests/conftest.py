@@ -1,0 +1,31 @@
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import pytest
+
+from autoencoders import datasets
+
+DATA_DIR = os.environ.get("AUTOENCODERS_DATA_DIR")
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """`(x_train, x_test)` of the digits."""
+    (x_train, _), (x_test, _) = datasets.digits()
+    return x_train, x_test
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    """`(x_train, x_test)` of MNIST; needs it on disk."""
+    if not DATA_DIR or not os.path.isfile(os.path.join(DATA_DIR, "mnist.npz")):
+        pytest.skip("needs mnist.npz in the folder that AUTOENCODERS_DATA_DIR names")
+    (x_train, _), (x_test, _) = datasets.mnist()
+    return x_train, x_test
