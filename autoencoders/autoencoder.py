@@ -9,7 +9,7 @@ from autoencoders.layers import Bottleneck
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import health, rows
 from autoencoders.training.phased_model import PhasedModel
-from autoencoders.training.step import Phase
+from autoencoders.training.step import Phase, keras_loss
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -58,6 +58,9 @@ class Autoencoder(PhasedModel):
         self.bottleneck = bottleneck
         self.corruption = corruption
         self.penalties = list(penalties)
+        terms = [penalty.loss_term for penalty in self.penalties]
+        if repeated := {term for term in terms if terms.count(term) > 1}:
+            raise ValueError(f"Penalties log {', '.join(map(repr, repeated))} twice; merge them.")
         self.likelihood = likelihood
         self._own_loss = likelihood or keras.losses.MeanSquaredError()
         self._has_layer_losses = False
@@ -275,7 +278,7 @@ class Autoencoder(PhasedModel):
         loss = self._own_loss
         if self.compiled_loss is not None:
             loss, output = self.compiled_loss, self._mean(output)
-        return losses.weighted(loss, batch.target, output, batch.sample_weight)
+        return keras_loss(loss, batch.target, output, batch.sample_weight)
 
     # Saving ---
 

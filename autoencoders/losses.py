@@ -103,12 +103,3 @@ def as_loss(loss):
         raise ValueError("A likelihood belongs to the model: build it with `likelihood=...`.")
     loss = keras.losses.get(loss)
     return loss if isinstance(loss, keras.losses.Loss) else _FunctionLoss(loss)
-
-
-def weighted(loss, y_true, y_pred, sample_weight=None):
-    """A Keras loss as a scalar, with a weight per row whatever the rank of a row."""
-    if sample_weight is not None:
-        # Keras aligns weights with losses of one rank more at most; images have two more.
-        rank = len(loss.call(y_true, y_pred).shape)
-        sample_weight = ops.reshape(sample_weight, (-1, *[1] * (rank - 1)))
-    return loss(y_true, y_pred, sample_weight)

@@ -6,6 +6,8 @@ an attribute that says which model it belongs to and the arguments that it was t
 
 import hashlib
 import json
+import warnings
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urldefrag, urlparse
@@ -61,27 +63,66 @@ def find(name, source):
     return Weights(path, _stored_arguments(name, path))
 
 
-def load(model, weights, transplant=False):
-    """Load the weights that `find` found into a built model.
+def load(weights, build):
+    """The model that the weights were trained in, with the weights loaded.
 
     Args:
-        model: The model.
         weights: What `find` returned.
-        transplant: Leave out tensors of another shape, with a warning that lists them; without
-            it they are an error.
+        build: From the arguments that the weights were trained with to a built model.
 
     Raises:
-        ValueError: the file is unreadable, or does not fit the model.
+        ValueError: the file is unreadable, or holds another model's weights.
     """
+    import keras
+
+    path = weights.path
     try:
-        model.load_weights(weights.path, skip_mismatch=transplant)
-    except OSError as error:
-        raise ValueError(f"{weights.path} cannot be read, it may be corrupt: {error}") from error
-    except ValueError as error:
+        if path.name.endswith(".keras"):
+            return keras.saving.load_model(path, compile=False)
+        model = build(weights.arguments)
+        model.load_weights(path)
+        return model
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} cannot be read, it may be corrupt: {error}") from error
+    except (ValueError, KeyError) as error:
+        summary = str(error).strip().partition("\n")[0][:300]
         raise ValueError(
-            f"{weights.path.name} does not fit this {model.name!r}. The weights were trained with "
-            f"{weights.arguments or 'unknown arguments'}. {error}"
+            f"{path} does not hold weights of this architecture (arguments: "
+            f"{weights.arguments or 'unknown'}). {summary}"
         ) from error
+
+
+def transplant(trained, model, partial):
+    """Copy every tensor of `trained` that fits into `model`.
+
+    Args:
+        trained, model: Built models of the same layers.
+        partial: Whether tensors of another shape are left out, with a warning that lists them;
+            otherwise they are an error.
+
+    Raises:
+        ValueError: tensors do not fit, or the models have other layers.
+    """
+    pairs = list(zip(_named_weights(model), _named_weights(trained), strict=False))
+    same_layers = len(model.weights) == len(trained.weights) and all(a[0] == b[0] for a, b in pairs)
+    if not same_layers:
+        raise ValueError(f"The weights belong to a model with other layers than {model.name!r}.")
+    misfits = [
+        f"{name} {tuple(theirs.shape)} into {tuple(ours.shape)}"
+        for (name, ours), (_, theirs) in pairs
+        if ours.shape != theirs.shape
+    ]
+    if misfits and not partial:
+        raise ValueError(f"The weights do not fit {model.name!r}: {'; '.join(misfits)}.")
+    if misfits:
+        warnings.warn(
+            f"{len(misfits)} of {len(pairs)} tensors were not loaded into {model.name!r} and keep "
+            f"their initial values, because their shapes differ: {'; '.join(misfits)}.",
+            stacklevel=3,
+        )
+    for (_, ours), (_, theirs) in pairs:
+        if ours.shape == theirs.shape:
+            ours.assign(theirs)
 
 
 def save(model, path, name, arguments):
@@ -91,7 +132,7 @@ def save(model, path, name, arguments):
         model: A built `Autoencoder`.
         path: File name ending in `.weights.h5`.
         name: The model's name in the zoo.
-        arguments: Arguments of its builder that differ from the card's.
+        arguments: Arguments of its builder, as JSON can hold them.
 
     Returns:
         The file's `sha256` and `size` in bytes, as a dict.
@@ -106,6 +147,12 @@ def save(model, path, name, arguments):
     with h5py.File(path, "a") as file:
         file.attrs[_ATTRIBUTE] = json.dumps({"name": name, "arguments": arguments})
     return {"sha256": _sha256(Path(path)), "size": Path(path).stat().st_size}
+
+
+def _named_weights(model):
+    """Pairs of a name and a variable: the part of the model, the layer in it, the tensor."""
+    inside = {id(v): part for part in model.layers for v in part.weights}
+    return [(f"{inside[id(v)].name}/{v.path}", v) for v in model.weights]
 
 
 def _sha256(path):

@@ -87,21 +87,17 @@ def get(name, weights=None, *, compile=True, **overrides):
     """
     card = registry.card(name)
     found = None if weights is None else weights_.find(name, weights)
-    build = registry.builder(name)
-    _check_arguments(name, build, overrides)
+    _check_arguments(name, overrides)
     trained_with = found.arguments if found else {}
     arguments = {**card["kwargs"], **trained_with, **overrides}
-    parameters = inspect.signature(build).parameters
-    if "name" in parameters:
-        arguments.setdefault("name", name)
-
-    model = build(**arguments)
-    if not model.built:
-        default = parameters["input_shape"].default if "input_shape" in parameters else None
-        shape = arguments.get("input_shape", default)
-        model.build(model.encoder.input_shape if shape is None else (None, *shape))
     if found:
-        weights_.load(model, found, transplant="input_shape" in overrides)
+        trained = weights_.load(found, lambda known: _build(name, known or arguments))
+    if found and arguments == {**card["kwargs"], **trained_with}:
+        model = trained
+    else:
+        model = _build(name, arguments)
+        if found:
+            weights_.transplant(trained, model, partial="input_shape" in overrides)
     if compile:
         model.compile(**compile_arguments(card["recipe"]))
     return model
@@ -143,8 +139,21 @@ def compile_arguments(recipe):
     return arguments
 
 
-def _check_arguments(name, build, overrides):
+def _build(name, arguments):
+    build = registry.builder(name)
     parameters = inspect.signature(build).parameters
+    if "name" in parameters:
+        arguments = {"name": name, **arguments}
+    model = build(**arguments)
+    if not model.built:
+        default = parameters["input_shape"].default if "input_shape" in parameters else None
+        shape = arguments.get("input_shape", default)
+        model.build(model.encoder.input_shape if shape is None else (None, *shape))
+    return model
+
+
+def _check_arguments(name, overrides):
+    parameters = inspect.signature(registry.builder(name)).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
     for argument in overrides:

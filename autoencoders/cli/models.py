@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from autoencoders import registry, zoo
@@ -34,17 +35,20 @@ def info(name: Annotated[str, typer.Argument(help="A model's name.")]):
     card = zoo.info(name)
     console.print(f"[bold]{name}[/bold]  ({card['family']})\n{card['description']}\n")
     for section in ("paper", "kwargs", "recipe"):
-        console.print(_table(section, card[section]))
+        _print(section, card[section])
     for tag, entry in card["weights"].items():
         figures = entry.pop("figures")
-        console.print(_table(f"weights={tag!r}", entry))
-        console.print(_table(f"weights={tag!r}, measured on the test set", figures))
+        _print(f"weights={tag!r}", entry)
+        _print(f"weights={tag!r}, measured on the test set", figures)
 
 
-def _table(title, values):
-    table = Table(title=title, title_justify="left", box=None, show_header=False)
+def _print(title, values):
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")
     for key, value in values.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{k}={v}" for k, v in value.items()) or "-"
-        table.add_row(f"  {key}", f"{value:.4g}" if isinstance(value, float) else str(value))
-    return table
+            value = ", ".join(f"{k}={v}" for k, v in value.items())
+        table.add_row(key, f"{value:.4g}" if isinstance(value, float) else str(value))
+    console.print(f"[italic]{escape(title)}[/italic]")
+    console.print(table)

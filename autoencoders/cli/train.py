@@ -49,7 +49,7 @@ def train(
     (x_train, _), (x_test, _) = autoencoders.datasets.load(data)
 
     earlier = card["weights"].get(data, {"arguments": {}, "recipe": card["recipe"]})
-    chosen = {**earlier["arguments"], **_parse(arguments or [])}
+    chosen = {**card["kwargs"], **earlier["arguments"], **_parse(arguments or [])}
     options = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     given = {key: value for key, value in options.items() if value is not None}
     recipe = {**earlier["recipe"], "dataset": data, **given}
@@ -66,6 +66,7 @@ def train(
             "file": path.name,
             **weights.save(model, path, name, chosen),
             "dataset": data,
+            "parameters": model.count_params(),
             "arguments": chosen,
             "recipe": recipe,
             "figures": {key: float(f"{value:.6g}") for key, value in figures.items()},

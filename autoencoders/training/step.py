@@ -41,7 +41,6 @@ def train(phases, optimizers, batch):
         Dict of every loss term, as scalars.
     """
     terms = {}
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
     for phase in phases:
         optimizer = optimizers[phase.name]
         variables = [variable.value for variable in phase.variables]
@@ -49,7 +48,7 @@ def train(phases, optimizers, batch):
             tape.watch(variables)
             phase_terms = _terms(phase, batch, training=True)
             # Gradients are summed over replicas, so that each contributes its share of the mean.
-            loss = optimizer.scale_loss(total(phase_terms) / replicas)
+            loss = optimizer.scale_loss(total(phase_terms) / _replicas())
         optimizer.apply(tape.gradient(loss, variables), phase.variables)
         terms.update(phase_terms)
     return terms
@@ -83,6 +82,20 @@ def _mean(value, sample_weight):
     if sample_weight is not None and len(value.shape) == 1:
         value = value * ops.cast(ops.reshape(sample_weight, (-1,)), value.dtype)
     return ops.mean(value)
+
+
+def keras_loss(loss, y_true, y_pred, sample_weight=None):
+    """A Keras loss as a loss term: a scalar, with a weight per row whatever the rank of a row."""
+    if sample_weight is not None:
+        # Keras aligns weights with losses of one rank more at most; images have two more.
+        rank = len(loss.call(y_true, y_pred).shape)
+        sample_weight = ops.reshape(sample_weight, (-1, *[1] * (rank - 1)))
+    # Keras has divided by the number of replicas already, which `train` does for all terms alike.
+    return loss(y_true, y_pred, sample_weight) * _replicas()
+
+
+def _replicas():
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 class LossTrackers:

@@ -1,0 +1,84 @@
+"""The command line, as a process: what it prints, what it writes, how it fails."""
+
+import os
+import re
+import subprocess
+import sys
+
+import h5py
+import pytest
+
+import autoencoders
+
+
+def run(*arguments, cwd=None, check=True):
+    command = [sys.executable, "-m", "autoencoders", *map(str, arguments)]
+    environment = {**os.environ, "COLUMNS": "120"}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_list_and_info():
+    shown = run("list").stdout
+    assert all(name in shown for name in autoencoders.list_models())
+    assert "vae_mlp" not in run("list", "ae_*").stdout
+    card = run("info", "vae_mlp").stdout
+    assert "Kingma & Welling" in card
+    assert "measured on the test set" in card
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "vae_mpl"], "Did you mean 'vae_mlp'"),
+        (["list", "zzz"], "No model matches 'zzz'"),
+        (["train", "ae_mlp", "--data", "digitz", "--save", "a.keras"], "Did you mean 'digits'"),
+        (["train", "ae_mlp", "--data", "digits"], "Say where the result goes"),
+        (["train", "ae_mlp", "--data", "digits", "--save", "a.txt"], "takes a .keras or"),
+        (
+            ["train", "ae_mlp", "--data", "digits", "--save", "a.keras", "--set", "latent=3"],
+            "Did you mean 'latent_dim'",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_non_zero_exit(arguments, message, tmp_path):
+    done = run(*arguments, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_train_saves_a_model_that_loads(tmp_path):
+    arguments = ["train", "ae_mlp", "--data", "digits", "--epochs", "2", "--set", "latent_dim=3"]
+    done = run(*arguments, "--save", tmp_path / "new" / "my.keras")
+    assert done.stderr == ""  # none of TensorFlow's start-up noise
+    model = autoencoders.load(tmp_path / "new" / "my.keras")
+    assert model.latent_shape == (3,)
+    figure = float(re.search(r"squared_error +([\d.]+)", done.stdout)[1])
+    _, (x, _) = autoencoders.datasets.digits()
+    assert autoencoders.metrics.squared_error(model, x) == pytest.approx(figure, abs=1e-3)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["my.keras"]
+
+    run(*arguments, "--save", tmp_path / "my.weights.h5")
+    again = autoencoders.get("ae_mlp", weights=tmp_path / "my.weights.h5")
+    assert autoencoders.metrics.squared_error(again, x) == pytest.approx(figure, abs=1e-3)
+    with h5py.File(tmp_path / "my.weights.h5") as file:
+        assert "optimizer" not in file
+
+
+def test_demo(tmp_path):
+    done = run("demo", cwd=tmp_path)
+    assert done.stderr == ""
+    auroc = float(re.search(r"AUROC of the anomaly scores: (\d\.\d+)", done.stdout)[1])
+    assert auroc >= 0.9
+    pictures = {path.stem for path in (tmp_path / "demo").glob("*.png")}
+    assert pictures == {
+        *("reconstructions", "latent", "manifold", "samples"),
+        *("fine_tuning", "errors", "damaged"),
+    }
+    before, after = map(float, re.search(r"([\d.]+) before, ([\d.]+) after", done.stdout).groups())
+    assert after < 0.1 * before
+    assert "What next" in done.stdout

@@ -1,0 +1,63 @@
+"""The published figures, on full MNIST: `make figures`. Test data is used for measuring alone."""
+
+import keras
+import pytest
+
+import autoencoders
+from autoencoders import metrics
+
+pytestmark = pytest.mark.figures
+
+
+@pytest.mark.parametrize(
+    ("hidden", "latent", "optimizer", "batch_size", "epochs", "nats"),
+    [
+        (256, 2, "rmsprop", 100, 10, 157.6),
+        (200, 10, "adam", 128, 50, 109.1),
+        (400, 20, "adam", 128, 10, 106.3),
+    ],
+)
+def test_negative_elbo(mnist, hidden, latent, optimizer, batch_size, epochs, nats):
+    """−ELBO of the test images, z sampled."""
+    x_train, x_test = mnist
+    model = autoencoders.get("vae_mlp", hidden_units=(hidden,), latent_dim=latent)
+    model.compile(keras.optimizers.get(optimizer))
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-3)
+    model.fit(x_train, batch_size=batch_size, epochs=epochs, verbose=2)
+    logs = model.evaluate(x_test, batch_size=1000, verbose=0, return_dict=True)
+    print(f"784-{hidden}-{latent}: {logs}")
+    assert logs["loss"] <= nats
+
+
+def test_linear_autoencoder_against_pca(mnist):
+    pca = metrics.pca_squared_error(*mnist, 10)
+    assert pca == pytest.approx(26.71, abs=0.01)
+    error = metrics.squared_error(_by_recipe("ae_linear", mnist), mnist[1])
+    print(f"ae_linear, 10 units: {error:.3f}, PCA {pca:.3f}")
+    assert error == pytest.approx(pca, rel=0.005)
+
+
+def test_dense_autoencoder_against_pca():
+    """The bundled weights, measured again when the card was written."""
+    assert autoencoders.info("ae_mlp")["weights"]["mnist"]["figures"]["squared_error"] < 0.5 * 13.19
+
+
+@pytest.mark.parametrize("name", autoencoders.list_models(pretrained="mnist"))
+def test_bundled_weights_have_the_figures_of_their_card(name, mnist):
+    model = autoencoders.get(name, weights="mnist")
+    figures = autoencoders.info(name)["weights"]["mnist"]["figures"]
+    logs = model.evaluate(mnist[1], batch_size=1000, verbose=0, return_dict=True)
+    logs["squared_error"] = metrics.squared_error(model, mnist[1])
+    print(f"{name}: {logs}")
+    for figure, value in figures.items():
+        assert logs[figure] == pytest.approx(value, rel=0.01), figure
+    pca = metrics.pca_squared_error(*mnist, model.latent_shape[0])
+    assert logs["squared_error"] < pca
+
+
+def _by_recipe(name, mnist):
+    recipe = autoencoders.info(name)["recipe"]
+    keras.utils.set_random_seed(recipe["seed"])
+    model = autoencoders.get(name)
+    model.fit(mnist[0], batch_size=recipe["batch_size"], epochs=recipe["epochs"], verbose=2)
+    return model

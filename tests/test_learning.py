@@ -1,0 +1,58 @@
+"""Models learn what their theory says, on the digits, in seconds."""
+
+import keras
+import numpy as np
+import pytest
+
+import autoencoders
+from autoencoders import metrics
+
+
+def test_a_linear_autoencoder_finds_the_principal_subspace(digits):
+    """Baldi & Hornik (1989): the optimum spans the leading principal components."""
+    x, _ = digits
+    model = autoencoders.get("ae_linear", input_shape=(8, 8, 1), latent_dim=3)
+    decay = keras.optimizers.schedules.CosineDecay(0.02, 1500)
+    model.compile(keras.optimizers.Adam(decay), steps_per_execution=50)
+    model.fit(x, batch_size=len(x), steps_per_epoch=1500, verbose=0)
+    assert metrics.squared_error(model, x) == pytest.approx(
+        metrics.pca_squared_error(x, x, 3), rel=0.002
+    )
+    # The decoder's columns span the same plane: all principal angles are small.
+    flat = x.reshape(len(x), -1)
+    principal = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)[2][:3]
+    columns = np.linalg.qr(model.decoder.layers[1].get_weights()[0].T)[0]
+    cosines = np.linalg.svd(principal @ columns, compute_uv=False)
+    assert cosines.min() > 0.999
+
+
+def test_the_discriminator_makes_the_codes_normal(digits):
+    """Makhzani et al. (2015): codes follow the prior, which they do not without the adversary."""
+    x, _ = digits
+    spread = {}
+    for name in ("ae_mlp", "aae_mlp"):
+        keras.utils.set_random_seed(0)
+        options = {"discriminator_units": (64,)} if name == "aae_mlp" else {}
+        model = autoencoders.get(
+            name, input_shape=(8, 8, 1), latent_dim=2, hidden_units=(64,), **options
+        )
+        model.compile(keras.optimizers.Adam(1e-3))
+        logs = model.fit(x, batch_size=50, epochs=60, verbose=0).history
+        codes = model.encode(x)
+        spread[name] = np.abs(np.concatenate([codes.mean(axis=0), codes.std(axis=0) - 1])).max()
+    assert spread["aae_mlp"] < 0.3 < spread["ae_mlp"]
+    # At the optimum the discriminator is left guessing: log 2, whatever it is shown.
+    assert logs["discriminator_loss"][-1] == pytest.approx(np.log(2), abs=0.05)
+
+
+def test_denoising_beats_a_plain_autoencoder_on_noisy_input(digits):
+    """Vincent et al. (2010): trained to denoise, it reconstructs the clean from the noisy."""
+    x, test = digits
+    noisy = test + np.random.default_rng(0).normal(scale=0.3, size=test.shape).astype("float32")
+    error = {}
+    for name in ("ae_mlp", "denoising_mlp"):
+        keras.utils.set_random_seed(0)
+        model = autoencoders.get(name, input_shape=(8, 8, 1), latent_dim=32)
+        model.fit(x, batch_size=50, epochs=30, verbose=0)
+        error[name] = np.square(model.predict(noisy, verbose=0) - test).mean()
+    assert error["denoising_mlp"] < 0.7 * error["ae_mlp"]

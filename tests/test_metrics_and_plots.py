@@ -1,0 +1,92 @@
+"""Figures against independent arithmetic; pictures against what they must show."""
+
+import numpy as np
+import pytest
+
+import autoencoders
+from autoencoders import metrics, plots
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return autoencoders.get("vae_mlp", weights="digits")
+
+
+def test_pca_squared_error_is_the_variance_left_over(digits):
+    x = digits[0].reshape(len(digits[0]), -1).astype("float64")
+    eigenvalues = np.linalg.eigvalsh(np.cov(x.T, bias=True))[::-1]
+    assert metrics.pca_squared_error(digits[0], digits[0], 10) == pytest.approx(
+        eigenvalues[10:].sum(), rel=1e-4
+    )
+
+
+def test_squared_error_sums_over_pixels(vae, digits):
+    x = digits[1]
+    by_hand = np.square(x - vae.predict(x, verbose=0)).sum(axis=(1, 2, 3)).mean()
+    assert metrics.squared_error(vae, x) == pytest.approx(by_hand, rel=1e-4)
+
+
+def _images(figure):
+    return [image.get_array() for axis in figure.axes for image in axis.images]
+
+
+def test_reconstructions_show_input_over_output(vae, digits, tmp_path):
+    x = digits[1][:4]
+    figure = plots.reconstructions(vae, x, titles=[1, 2, 3, 4])
+    images = _images(figure)
+    assert len(images) == 8
+    np.testing.assert_array_equal(images[1], x[1, ..., 0])
+    np.testing.assert_allclose(images[5], vae.predict(x, verbose=0)[1, ..., 0], atol=1e-6)
+    figure.savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+def test_the_manifold_runs_through_the_normal_quantiles(vae):
+    figure = plots.manifold(vae)
+    (canvas,) = _images(figure)
+    assert canvas.shape == (15 * 9, 15 * 9)
+    # Top left: low z1, high z2, at the 5 % and 95 % quantiles.
+    corner = vae.decode(np.array([[-1.6448536, 1.6448536]], "float32"))[0, ..., 0]
+    np.testing.assert_allclose(canvas[:8, :8], corner, atol=1e-5)
+    centre = vae.decode(np.zeros((1, 2), "float32"))[0, ..., 0]
+    np.testing.assert_allclose(canvas[63:71, 63:71], centre, atol=1e-5)
+    with pytest.raises(ValueError, match=r"2 latent dimensions.*\(16,\)"):
+        plots.manifold(autoencoders.get("ae_mlp", weights="digits"))
+
+
+def test_samples_are_those_of_the_model(vae):
+    (canvas,) = _images(plots.samples(vae, columns=3, rows=2, seed=4))
+    samples = vae.sample(6, seed=4)[..., 0]
+    np.testing.assert_allclose(canvas[9:17, 9:17], samples[4], atol=1e-6)
+
+
+def test_the_latent_scatter_has_a_colour_per_class(vae, digits):
+    labels = np.arange(len(digits[1])) % 3
+    (axis,) = plots.latent(vae, digits[1], labels).axes
+    assert [len(points.get_offsets()) for points in axis.collections] == [120, 120, 120]
+    codes = vae.encode(digits[1])
+    np.testing.assert_allclose(axis.collections[1].get_offsets(), codes[labels == 1], atol=1e-6)
+
+
+def test_wide_codes_are_projected_on_their_principal_components(digits):
+    model = autoencoders.get("ae_mlp", weights="digits")
+    (axis,) = plots.latent(model, digits[1]).axes
+    points = np.asarray(axis.collections[0].get_offsets(), "float64")
+    variances = np.linalg.eigvalsh(np.cov(model.encode(digits[1]).T))[::-1]
+    np.testing.assert_allclose(np.cov(points.T), np.diag(variances[:2]), rtol=1e-3, atol=1e-3)
+
+
+def test_error_histograms_count_every_row():
+    normal, anomalous = np.geomspace(0.01, 0.1, 30), np.geomspace(0.05, 1.0, 20)
+    (axis,) = plots.errors(normal, anomalous, threshold=0.09).axes
+    heights = [sum(bar.get_height() for bar in bars) for bars in axis.containers]
+    assert heights == [30, 20]
+    assert axis.lines[0].get_xdata()[0] == 0.09
+
+
+def test_history_draws_every_term_once():
+    logs = {"loss": [3, 2], "kl_loss": [1, 1], "reconstruction_loss": [2, 1], "val_loss": [4, 3]}
+    figure = plots.history(logs)
+    assert [axis.get_title() for axis in figure.axes] == ["loss", "kl_loss", "reconstruction_loss"]
+    assert [len(axis.lines) for axis in figure.axes] == [2, 1, 1]
+    assert len(plots.history({"loss": [1], "reconstruction_loss": [1]}).axes) == 1

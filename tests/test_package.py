@@ -1,0 +1,149 @@
+"""The house: what is public, which floors import which, what a wheel holds."""
+
+import ast
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from importlib import import_module
+from pathlib import Path
+
+import keras
+import pytest
+
+import autoencoders
+from autoencoders import registry, serialization
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "autoencoders"
+
+# From the ground up; a module imports from its own floor or from those below it.
+FLOORS = [
+    {"serialization"},
+    {"registry", "losses", "divergences", "priors"},
+    {"layers", "networks"},
+    {"training"},
+    {"autoencoder"},
+    {"models"},
+    {"weights", "zoo"},
+    {"anomaly", "metrics", "datasets", "plots"},
+    {"cli"},
+]
+
+
+def test_the_public_names_are_exactly_these():
+    functions = ["get", "list_models", "list_weights", "info", "register", "load"]
+    modules = ["datasets", "layers", "losses", "metrics", "networks", "plots"]
+    expected = [*functions, *modules, "Autoencoder", "__version__"]
+    assert sorted(autoencoders.__all__) == sorted(expected)
+    assert dir(autoencoders) == sorted(autoencoders.__all__)
+    for name in autoencoders.__all__:
+        assert getattr(autoencoders, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'gte'"):
+        _ = autoencoders.gte
+
+
+def test_imports_only_go_down_the_floors():
+    floor_of = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    for path, imported in _imports():
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if room in ("__init__", "__main__"):
+            continue
+        for module in imported:
+            other = module.split(".")[1]
+            assert floor_of[other] <= floor_of[room], f"{path} imports {module}, which is above it"
+
+
+def test_families_do_not_import_each_other():
+    for path, imported in _imports():
+        if path.parent.name == "models":
+            assert not [module for module in imported if module.startswith("autoencoders.models")]
+
+
+def test_only_training_imports_tensorflow():
+    users = {
+        str(path.relative_to(PACKAGE).parent)
+        for path in PACKAGE.rglob("*.py")
+        if "import tensorflow" in path.read_text()
+    }
+    assert users == {"training"}
+
+
+def test_listing_imports_neither_keras_nor_tensorflow():
+    code = (
+        "import sys, autoencoders; autoencoders.list_models(); autoencoders.info('vae_mlp');"
+        "print([m for m in ('keras', 'tensorflow', 'matplotlib', 'sklearn') if m in sys.modules])"
+    )
+    assert _python(code).strip() == "[]"
+
+
+def test_every_serialisable_class_is_announced():
+    for path in PACKAGE.rglob("*.py"):
+        if path.name not in ("__main__.py",):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            import_module(name.removesuffix(".__init__"))
+    registered = {
+        name.partition(">")[2]: value.__module__
+        for name, value in keras.saving.get_custom_objects().items()
+        if name.startswith(f"{serialization.PACKAGE}>")
+    }
+    assert registered == serialization.MODULE_OF_CLASS
+
+
+def test_cards_are_data_and_complete():
+    for name, card in registry.cards().items():
+        assert set(card) == {
+            *("builder", "family", "description", "paper", "kwargs", "recipe", "weights")
+        }, name
+        assert {"title", "authors", "year"} <= set(card["paper"]), name
+        assert {"dataset", "optimizer", "batch_size", "epochs", "seed"} <= set(card["recipe"]), name
+        registry.builder(name)
+        for entry in card["weights"].values():
+            path = registry.zoo_folder() / "weights" / entry["file"]
+            assert path.stat().st_size == entry["size"]
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"]
+            assert {"dataset", "arguments", "recipe", "figures", "parameters"} <= set(entry), name
+    files = {entry["file"] for c in registry.cards().values() for entry in c["weights"].values()}
+    assert files == {path.name for path in (registry.zoo_folder() / "weights").iterdir()}
+
+
+def test_the_wheel_works_elsewhere_without_a_network(tmp_path):
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(tmp_path), "."]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    installed = tmp_path / "installed"
+    zipfile.ZipFile(wheel).extractall(installed)
+    code = (
+        "import socket, autoencoders, numpy\n"
+        "socket.socket.connect = None\n"  # whatever wants the network fails
+        "print(autoencoders.__file__)\n"
+        "model = autoencoders.get('vae_mlp', weights='mnist')\n"
+        "print(model.predict(numpy.zeros((1, 28, 28, 1)), verbose=0).shape)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    where, shape = _python(code, environment, tmp_path).splitlines()
+    assert (where, shape) == (str(installed / "autoencoders" / "__init__.py"), "(1, 28, 28, 1)")
+
+
+def _imports():
+    for path in PACKAGE.rglob("*.py"):
+        imported = []
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "autoencoders":
+                imported += [f"autoencoders.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                imported.append(node.module)
+            elif isinstance(node, ast.Import):
+                imported += [alias.name for alias in node.names]
+        rooms = {room for floor in FLOORS for room in floor}
+        own = [m for m in imported if m.startswith("autoencoders.") and m.split(".")[1] in rooms]
+        yield path, own
+
+
+def _python(code, environment=None, folder=None):
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment, cwd=folder
+    )
+    return done.stdout

@@ -1,0 +1,219 @@
+"""An interrupted and resumed run equals an uninterrupted one, bit by bit."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+import autoencoders
+from autoencoders.training import shuffle
+from tests import checks
+
+
+@pytest.fixture
+def x(digits):
+    return digits[0][:70]
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Stops the process in the middle of an epoch, as Ctrl-C does."""
+
+    def __init__(self, epoch, batch):
+        super().__init__()
+        self.where = (epoch, batch)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch) == self.where:
+            raise KeyboardInterrupt
+
+
+# Every source of state: three optimizers and draws from a prior; sampling; noise and dropout.
+def _aae():
+    return autoencoders.get("aae_mlp", input_shape=(8, 8, 1), hidden_units=(16,))
+
+
+def _vae():
+    return autoencoders.get("vae_mlp", input_shape=(8, 8, 1), hidden_units=(16,))
+
+
+def _with_dropout():
+    encoder, decoder = autoencoders.networks.mlp((8, 8, 1), 4, (16,))
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Dropout(0.2), encoder])
+    noise = keras.layers.GaussianNoise(0.3)
+    model = autoencoders.Autoencoder(encoder, decoder, corruption=noise)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9))
+    return model
+
+
+BUILDERS = [_aae, _vae, _with_dropout]
+FITS = [
+    {"batch_size": 16},
+    {"batch_size": 16, "shuffle": False},
+    {"batch_size": 16, "steps_per_epoch": 3},
+    {"batch_size": 16, "steps_per_epoch": 7},
+]
+
+
+def straight(build, x, **options):
+    keras.utils.set_random_seed(5)
+    model = build()
+    model.fit(x, epochs=6, verbose=0, **options)
+    return checks._state(model)
+
+
+def assert_same(model, expected):
+    for ours, theirs in zip(checks._state(model), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("options", FITS, ids=str)
+@pytest.mark.parametrize("build", BUILDERS)
+def test_backup_and_restore(build, options, x, tmp_path):
+    expected = straight(build, x, **options)
+    keras.utils.set_random_seed(5)
+    interrupted = build()
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.fit(x, epochs=6, verbose=0, callbacks=[backup, Interrupt(3, 1)], **options)
+
+    keras.utils.set_random_seed(99)  # another process would have another seed
+    resumed = build()
+    history = resumed.fit(
+        x,
+        epochs=6,
+        verbose=0,
+        callbacks=keras.callbacks.BackupAndRestore(tmp_path / "backup"),
+        **options,
+    )
+    assert history.epoch == [3, 4, 5]
+    assert_same(resumed, expected)
+
+    # The restored run is over: the next one starts at its own first epoch.
+    assert resumed.fit(x, epochs=2, verbose=0, **options).epoch == [0, 1]
+
+
+@pytest.mark.parametrize("options", FITS, ids=str)
+@pytest.mark.parametrize("build", BUILDERS)
+def test_model_checkpoint(build, options, x, tmp_path):
+    expected = straight(build, x, **options)
+    keras.utils.set_random_seed(5)
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch:02d}.keras")
+    build().fit(x, epochs=4, verbose=0, callbacks=[checkpoint], **options)
+    keras.utils.set_random_seed(99)
+    for epoch in (2, 4):
+        model = autoencoders.load(tmp_path / f"{epoch:02d}.keras")
+        model.fit(x, epochs=6, initial_epoch=epoch, verbose=0, **options)
+        assert_same(model, expected)
+
+
+def test_saving_changes_nothing(x, tmp_path):
+    expected = straight(_vae, x)
+    keras.utils.set_random_seed(5)
+    model = _vae()
+    for epoch in range(6):
+        model.fit(x, epochs=epoch + 1, initial_epoch=epoch, verbose=0)
+        model.save(tmp_path / "model.keras")
+        model.evaluate(x, verbose=0)
+        model.sample(3)
+    assert_same(model, expected)
+
+
+def test_evaluation_repeats_after_loading(x, tmp_path):
+    model = _vae()
+    model.fit(x, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = autoencoders.load(tmp_path / "model.keras")
+    assert loaded.evaluate(x, verbose=0) == model.evaluate(x, verbose=0)
+
+
+def test_a_loaded_model_keeps_what_compile_was_given(x, tmp_path):
+    model = autoencoders.get("aae_mlp", input_shape=(8, 8, 1), hidden_units=(16,))
+    model.compile(
+        keras.optimizers.Adam(0.02),
+        loss="mae",
+        phase_optimizers={"generator": keras.optimizers.SGD(0.3, momentum=0.5)},
+        metrics=[keras.metrics.MeanSquaredError(name="mse")],
+        steps_per_execution=2,
+    )
+    model.fit(x, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = autoencoders.load(tmp_path / "model.keras")
+    assert loaded.evaluate(x, verbose=0, return_dict=True) == model.evaluate(
+        x, verbose=0, return_dict=True
+    )
+    assert loaded.steps_per_execution == 2
+    assert [type(o).__name__ for o in loaded.phase_optimizers.values()] == ["Adam", "Adam", "SGD"]
+    for ours, theirs in zip(
+        loaded.phase_optimizers.values(), model.phase_optimizers.values(), strict=True
+    ):
+        assert ours.get_config() == theirs.get_config()
+
+
+def test_an_uncompiled_model_loads_for_inference(x, tmp_path):
+    model = _vae()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    np.testing.assert_array_equal(loaded.encode(x), model.encode(x))
+    with pytest.raises(ValueError, match="compile"):
+        loaded.fit(x, verbose=0)
+
+
+def test_keras_may_be_imported_first(tmp_path):
+    """The check suite's fresh process imports this package first; here it is Keras."""
+    checks.save_interrupted("vae_mlp", tmp_path)
+    checks.resume_in_fresh_process(tmp_path, first_import="keras")
+    checks.check_resumed("vae_mlp", tmp_path)
+
+
+# The shuffle order --------------------------------------------------------------------------------
+
+
+def _epochs(rows, count, **options):
+    state = keras.Variable(np.array([7, 0]), dtype="int64")
+    options = {"batch_size": 4, **options}
+    dataset = shuffle.batches((np.arange(rows), -np.arange(rows)), state, **options)
+    seen, iterator = [], None
+    for _ in range(count):
+        if "steps_per_epoch" in options:
+            iterator = iterator or iter(dataset)
+            batches = [next(iterator) for _ in range(options["steps_per_epoch"])]
+        else:
+            batches = list(dataset)
+        state.assign_add(np.array([0, 1]))
+        assert all(np.array_equal(a, -b) for a, b in batches)
+        seen.append([a.numpy().tolist() for a, _ in batches])
+    return seen
+
+
+def _flat(lists):
+    return list(itertools.chain.from_iterable(lists))
+
+
+def test_each_epoch_sees_every_row_once_in_an_order_of_its_own():
+    epochs = _epochs(10, 3)
+    assert [[len(batch) for batch in epoch] for epoch in epochs] == [[4, 4, 2]] * 3
+    orders = [_flat(epoch) for epoch in epochs]
+    assert all(sorted(order) == list(range(10)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 3
+    assert _epochs(10, 3) == epochs
+    assert [_flat(epoch) for epoch in _epochs(10, 2, shuffle=False)] == [list(range(10))] * 2
+
+
+def test_steps_per_epoch_goes_on_where_the_last_epoch_ended():
+    batches = _flat(_epochs(10, 3, steps_per_epoch=2))
+    assert [len(batch) for batch in batches] == [4, 4, 2, 4, 4, 2]
+    for one_pass in (batches[:3], batches[3:]):
+        assert sorted(_flat(one_pass)) == list(range(10))
+
+
+def test_every_order_is_equally_likely():
+    """Of three rows, each of the six orders comes up a sixth of the time."""
+    orders = [tuple(_flat(epoch)) for epoch in _epochs(3, 1200, steps_per_epoch=1)]
+    counts = [orders.count(order) for order in sorted(set(orders))]
+    assert len(counts) == 6
+    # Chi-squared with 5 degrees of freedom: below 20.5 with probability 0.999.
+    assert sum((count - 200) ** 2 / 200 for count in counts) < 20.5
