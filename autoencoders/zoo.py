@@ -91,7 +91,10 @@ def get(name, weights=None, *, compile=True, **overrides):
     trained_with = found.arguments if found else {}
     arguments = {**card["kwargs"], **trained_with, **overrides}
     if found:
-        trained = weights_.load(found, lambda known: _build(name, known or arguments))
+        trained = weights_.load(
+            found,
+            lambda known: _build(name, {**card["kwargs"], **known} if known else arguments),
+        )
     if found and arguments == {**card["kwargs"], **trained_with}:
         model = trained
     else:

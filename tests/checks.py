@@ -159,7 +159,7 @@ def check_bad_input(name, x):
     hole[5].flat[0] = np.nan
     cases = {
         r"`x` must be finite.*row 5": hole,
-        r"`x` must have shape \(n, 8, 8, 1\).*Got \(96, 7, 8, 1\)": x[:, 1:],
+        r"`x` must have shape \(n, 8, 8, 1\), got \(96, 7, 8, 1\)": x[:, 1:],
         r"`x` must be floating point, got uint8": (x * 255).astype("uint8"),
         r"`x` must be floating point, got (object|<U1|str)": np.full(x.shape, "a"),
         r"`x` has no rows": x[:0],

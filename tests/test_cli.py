@@ -2,10 +2,13 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import h5py
+import numpy as np
 import pytest
 
 import autoencoders
@@ -67,6 +70,30 @@ def test_train_saves_a_model_that_loads(tmp_path):
     assert autoencoders.metrics.squared_error(again, x) == pytest.approx(figure, abs=1e-3)
     with h5py.File(tmp_path / "my.weights.h5") as file:
         assert "optimizer" not in file
+
+
+def test_an_interrupted_training_goes_on(tmp_path):
+    """The same command, after Ctrl-C, ends with the same weights as without it."""
+    arguments = ["train", "vae_mlp", "--data", "digits", "--epochs", "40", "--save"]
+    run(*arguments, tmp_path / "straight.weights.h5")
+    command = [sys.executable, "-m", "autoencoders", *arguments, tmp_path / "resumed.weights.h5"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".resumed*.partial.keras")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "The same command goes on" in stdout
+
+    assert "Going on after epoch" in run(*arguments, tmp_path / "resumed.weights.h5").stdout
+    straight, resumed = (
+        autoencoders.get("vae_mlp", weights=tmp_path / f"{run}.weights.h5").get_weights()
+        for run in ("straight", "resumed")
+    )
+    for a, b in zip(straight, resumed, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_demo(tmp_path):

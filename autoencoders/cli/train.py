@@ -55,7 +55,7 @@ def train(
     recipe = {**earlier["recipe"], "dataset": data, **given}
     chosen["input_shape"] = list(x_train.shape[1:])
 
-    model = _fit(name, chosen, recipe, x_train, path)
+    model, partial = _fit(name, chosen, recipe, x_train, path)
     figures = model.evaluate(x_test, batch_size=1000, verbose=0, return_dict=True)
     figures["squared_error"] = autoencoders.metrics.squared_error(model, x_test)
     _report(model, figures, x_train, x_test)
@@ -73,28 +73,43 @@ def train(
         }
         if publish:
             _write_on_card(name, data, entry)
+    partial.unlink()
     console.print(f"Saved to [bold]{path}[/bold]")
 
 
 def _fit(name, chosen, recipe, x_train, path):
     keras = import_keras()
-    keras.utils.set_random_seed(recipe["seed"])
-    model = autoencoders.get(name, compile=False, **chosen)
-    model.compile(**zoo.compile_arguments(recipe))
     # Named by the settings, so that another run's state is never taken for this one's.
     settings = json.dumps([name, chosen, recipe], sort_keys=True)
     digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
-    backup = path.parent / f".{path.name}.{digest}.partial"
+    partial = path.with_name(f".{path.name}.{digest}.partial.keras")
     path.parent.mkdir(parents=True, exist_ok=True)
-    if backup.is_dir():
-        console.print(f"Going on from {backup}")
-    model.fit(
-        x_train,
-        epochs=recipe["epochs"],
-        batch_size=recipe["batch_size"],
-        callbacks=[keras.callbacks.BackupAndRestore(backup)],
-    )
-    return model
+    if partial.is_file():
+        model = autoencoders.load(partial)
+        console.print(f"Going on after epoch {model.epochs_trained}, from {partial}")
+    else:
+        keras.utils.set_random_seed(recipe["seed"])
+        model = autoencoders.get(name, compile=False, **chosen)
+        model.compile(**zoo.compile_arguments(recipe))
+
+    def checkpoint(epoch, logs):
+        # Written beside and then renamed, so that an interruption leaves the old one or the new.
+        written = partial.with_name(f"{partial.stem}.new.keras")
+        model.save(written)
+        written.replace(partial)
+
+    try:
+        model.fit(
+            x_train,
+            epochs=recipe["epochs"],
+            initial_epoch=model.epochs_trained,
+            batch_size=recipe["batch_size"],
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=checkpoint)],
+        )
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. The same command goes on after the last whole epoch.")
+        raise typer.Exit(130) from None
+    return model, partial
 
 
 def _report(model, figures, x_train, x_test):

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-_NON_FINITE = "must be finite, but a batch holds NaN or infinity. Drop or impute such rows"
+_NON_FINITE = "must be finite, but a batch holds NaN or infinity. Drop or impute such rows."
 
 
 class Expectation:
@@ -80,11 +80,12 @@ class Expectation:
             return
         shape = tuple(shape)
         if not shape or not self._fits(shape[1:]):
-            note = "; it is the clean target, and labels have no place in it" if name == "y" else ""
-            raise ValueError(
-                f"`{name}` must have shape {self._described()}{note}. Got {shape}. "
-                "`get(name, input_shape=...)` builds a model for rows of another shape."
+            hint = (
+                "It is the clean target of `x`; labels have no place in it."
+                if name == "y"
+                else "`get(name, input_shape=...)` builds a model for rows of another shape."
             )
+            raise ValueError(f"`{name}` must have shape {self._described()}, got {shape}. {hint}")
 
     def _fits(self, given):
         return len(given) == len(self.shape) and all(

@@ -42,6 +42,14 @@ class PhasedModel(keras.Model):
 
     # Setting up -----------------------------------------------------------------------------------
 
+    @property
+    def epochs_trained(self):
+        """How many epochs `fit` has trained this model on arrays, in all processes together.
+
+        A run goes on where a saved model left it with `initial_epoch=model.epochs_trained`.
+        """
+        return int(self._shuffle.state.numpy()[1])
+
     def ensure_built(self, x=None):
         """Build the model if it is not built: from what it knows, or from the data `x`.
 

@@ -1,0 +1,42 @@
+"""The README's Python runs, in order; its table says what the cards say; links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import autoencoders
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for snippet in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        exec(snippet, names)
+    assert names["codes"].shape == (360, 2)
+    assert names["a_to_b"].shape == (9, 8, 8, 1)
+    assert names["errors"].shape == (360,)
+    assert names["where"].shape == (1, 8, 8, 1)
+
+
+def test_the_readmes_table_is_that_of_the_cards():
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*)\|$", README, re.MULTILINE))
+    assert sorted(rows) == autoencoders.list_models()
+    for name, row in rows.items():
+        card = autoencoders.info(name)
+        family, tags, figure = (cell.strip() for cell in row.split("|"))
+        assert family == card["family"]
+        assert re.findall(r"`(\w+)`", tags) == sorted(card["weights"])
+        if "mnist" in card["weights"]:
+            figures = card["weights"]["mnist"]["figures"]
+            key = "loss" if "nats" in figure else "squared_error"
+            assert float(figure.split()[0]) == pytest.approx(figures[key], abs=0.05)
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], ids=str)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8")):
+        assert target.startswith("http") or (path.parent / target).exists(), target
