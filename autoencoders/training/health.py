@@ -6,6 +6,7 @@ traced, values as they come. XLA compiles such assertions away, so an explicit `
 gives up the check of values from pipelines.
 """
 
+import re
 from contextlib import contextmanager
 
 import keras
@@ -129,12 +130,13 @@ def value_errors():
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        for line in str(error.message).replace("b'", "").splitlines():
-            start = line.find("`")
-            if start >= 0 and ("must be finite" in line or "must lie in" in line):
-                message = line[start:].split(" : ")[0].split("'")[0].strip()
-                raise ValueError(message) from None
-        raise
+        # Among TensorFlow's own words about ops and nodes.
+        ours = re.search(
+            r"`\w+` must (be finite|lie in).*?(rows|`likelihood`)\.", str(error.message)
+        )
+        if ours is None:
+            raise
+        raise ValueError(ours[0]) from None
 
 
 def _as_array(data, name):

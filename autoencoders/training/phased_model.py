@@ -265,7 +265,16 @@ class PhasedModel(keras.Model):
         return dataset, [counter, *keras.tree.flatten(callbacks or [])]
 
     def evaluate(
-        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        steps=None,
+        callbacks=None,
+        return_dict=False,
+        **kwargs,
     ):
         """The loss and its terms on other data, as `keras.Model.evaluate`; it repeats exactly.
 
@@ -279,7 +288,15 @@ class PhasedModel(keras.Model):
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         with randomness.afresh(self), health.value_errors():
             return super().evaluate(
-                x, y, batch_size, verbose=verbose, sample_weight=sample_weight, **kwargs
+                x,
+                y,
+                batch_size,
+                verbose,
+                sample_weight,
+                steps,
+                callbacks,
+                return_dict,
+                **kwargs,
             )
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
