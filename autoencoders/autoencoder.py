@@ -7,8 +7,9 @@ from keras import ops
 from autoencoders import losses
 from autoencoders.layers import Bottleneck
 from autoencoders.serialization import PACKAGE
-from autoencoders.training import health, rows
+from autoencoders.training import health
 from autoencoders.training.phased_model import PhasedModel
+from autoencoders.training.rows import RowRunner
 from autoencoders.training.step import Phase, keras_loss
 
 
@@ -58,31 +59,58 @@ class Autoencoder(PhasedModel):
         self.bottleneck = bottleneck
         self.corruption = corruption
         self.penalties = list(penalties)
-        terms = [penalty.loss_term for penalty in self.penalties]
-        if repeated := {term for term in terms if terms.count(term) > 1}:
-            raise ValueError(f"Penalties log {', '.join(map(repr, repeated))} twice; merge them.")
         self.likelihood = likelihood
         self._own_loss = likelihood or keras.losses.MeanSquaredError()
         self._has_layer_losses = False
-        self._graphs = {}
+        self._rows = RowRunner(self)
 
     # The forward pass ---------------------------------------------------------------------------
 
     def build(self, input_shape):
         """Create what is not built yet, for inputs of shape `(batch, *input_shape)`."""
         self._row_shape = tuple(input_shape[1:])
-        # One row of zeros through every part: it builds them, shows shapes that do not fit
-        # together, and whether any layer adds losses of its own (regularizers, `add_loss`).
-        row = ops.zeros((1, *(size or 32 for size in self._row_shape)))
-        code = self._code(self._features(row, training=False))
-        reconstruction = self._decode(code)
+        row = self._zeros()
+        code, reconstruction = self.run_parts(row, training=False)
         if tuple(reconstruction.shape) != tuple(row.shape):
             raise ValueError(
                 f"The decoder gives rows of shape {tuple(reconstruction.shape[1:])}, but the "
                 f"input's rows have shape {tuple(row.shape[1:])}."
             )
         self._latent_shape = tuple(code.shape[1:])
-        self._has_layer_losses = bool(self.losses)
+        super().build(input_shape)
+
+    def _zeros(self):
+        return ops.zeros((1, *(size or 32 for size in self._row_shape)))
+
+    def run_parts(self, x, training):
+        """Call every part once, as `build` needs it; a subclass adds its own.
+
+        Returns:
+            The code and the reconstruction.
+        """
+        code = self._code(self._features(x, training))
+        for penalty in self.penalties:
+            penalty(code)
+        return code, self._decode(code, training)
+
+    def _prepare(self):
+        # Whether layers add losses of their own shows only when they are called. Within the scope
+        # nothing that they update (moving averages, generators) is kept.
+        values = [(variable, variable.value) for variable in self.variables]
+        with keras.StatelessScope(values, collect_losses=True):
+            self.run_parts(self._zeros(), training=True)
+            self._has_layer_losses = bool(self._layer_losses())
+        self._rows.clear()
+        super()._prepare()
+
+    @property
+    def parts(self):
+        """The layers that the reconstruction phase runs."""
+        parts = (self.corruption, self.encoder, self.bottleneck, *self.penalties, self.decoder)
+        return [part for part in parts if part is not None]
+
+    def _layer_losses(self):
+        return [loss for part in self.parts for loss in part.losses]
 
     def call(self, x, training=None):
         """The reconstruction of x, of the same shape; what `predict` returns."""
@@ -140,8 +168,11 @@ class Autoencoder(PhasedModel):
         """The reconstruction from latent codes: `(n, latent_dim)` to `(n, *input_shape)`.
 
         NumPy array for an array, tensor for a tensor.
+
+        Raises:
+            ValueError: NaN, wrong shape or wrong dtype in an array.
         """
-        return self._over_rows("decode", self._decode, z, checked=False)
+        return self._over_rows("decode", self._decode, z, codes=True)
 
     def reconstruction_error(self, x, *, per_feature=False, batch_size=None):
         """How badly each row is reconstructed; high for what the model has not learnt.
@@ -165,9 +196,10 @@ class Autoencoder(PhasedModel):
         def error(x):
             return ops.mean(ops.reshape(squared_error(x), (ops.shape(x)[0], -1)), axis=-1)
 
-        if per_feature:
-            return self._over_rows("squared_error", squared_error, x, batch_size=batch_size)
-        return self._over_rows("error", error, x, batch_size=batch_size)
+        function = squared_error if per_feature else error
+        if ops.is_tensor(x):
+            x = ops.convert_to_numpy(x)
+        return self._over_rows(function.__name__, function, x, batch_size=batch_size)
 
     def sample(self, n, *, seed=None):
         """New data: `n` draws from the prior, decoded.
@@ -182,6 +214,8 @@ class Autoencoder(PhasedModel):
         Raises:
             ValueError: the model has no prior to draw from.
         """
+        if n < 0:
+            raise ValueError(f"`n` must be 0 or more, got {n}.")
         prior = self.prior
         if prior is None:
             raise ValueError(
@@ -218,8 +252,15 @@ class Autoencoder(PhasedModel):
     @property
     def expectation(self):
         """The shape the model was built for, and the range its likelihood supports."""
-        support = (-np.inf, np.inf) if self.likelihood is None else self.likelihood.support
-        return health.Expectation(self._row_shape, support)
+        if self.likelihood is None:
+            return health.Expectation(self._row_shape)
+        return health.Expectation(self._row_shape, self.likelihood.support)
+
+    @property
+    def row_shape(self):
+        """Shape of one row of the input."""
+        self.ensure_built()
+        return self._row_shape
 
     @property
     def latent_shape(self):
@@ -227,14 +268,13 @@ class Autoencoder(PhasedModel):
         self.ensure_built()
         return self._latent_shape
 
-    def _over_rows(self, key, function, x, *, batch_size=None, checked=True):
+    def _over_rows(self, name, function, x, *, codes=False, batch_size=None):
         if ops.is_tensor(x) or isinstance(x, keras.KerasTensor):
             return function(x)
-        if checked:
-            self.ensure_built(x)
-            x = self.expectation.array(x, "x")
-        x = np.asarray(x, self.variable_dtype)
-        return rows.map_rows(function, self._graphs, key, x, batch_size)
+        self.ensure_built(None if codes else x)
+        expectation = health.Expectation(self.latent_shape) if codes else self.expectation
+        x = expectation.array(x, "z" if codes else "x")
+        return self._rows.run(name, function, x.astype(self.variable_dtype, copy=False), batch_size)
 
     # The objective --------------------------------------------------------------------------------
 
@@ -263,6 +303,7 @@ class Autoencoder(PhasedModel):
 
     def reconstruction_phase(self, batch, training):
         """The loss terms of a batch: reconstruction, bottleneck, penalties, regularization."""
+        self._clear_losses()  # those of the last call, which may be of another graph
         features = self._features(batch.x, training)
         latent, terms = self._draw(features, training)
         output = self.decoder(latent, training=training)
@@ -270,17 +311,45 @@ class Autoencoder(PhasedModel):
         for penalty in self.penalties:
             terms[penalty.loss_term] = penalty(latent)
         if self._has_layer_losses:
-            terms["regularization_loss"] = sum(self.losses)
+            terms["regularization_loss"] = sum(self._layer_losses())
         return terms
 
     def reconstruction_loss(self, batch, output):
         """The scalar loss of the decoder's `output`, weighted by the batch's sample weights."""
-        loss = self._own_loss
-        if self.compiled_loss is not None:
-            loss, output = self.compiled_loss, self._mean(output)
+        loss = self.compiled_loss or self._own_loss
+        output = output if self.likelihood else self._mean(output)
         return keras_loss(loss, batch.target, output, batch.sample_weight)
 
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+        """As `PhasedModel.compile`; a model with a likelihood has no other loss.
+
+        Raises:
+            ValueError: a `loss` for a model with a likelihood. A Keras loss is a mean over
+                features, beside which a KL term in nats would be far too heavy.
+        """
+        if loss is not None and self.likelihood is not None:
+            raise ValueError(
+                f"The loss of {self.name!r} is its likelihood's, in nats, so that it balances the "
+                "other terms. Choose another with the `likelihood` argument when you build it."
+            )
+        super().compile(optimizer, loss, **kwargs)
+
     # Saving ---
+
+    def save(self, filepath, *args, **kwargs):
+        """As `keras.Model.save`, to a `.keras` file."""
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"The old HDF5 format cannot hold {self.name!r}: save to a `.keras` file, or the "
+                "weights alone with `save_weights`."
+            )
+        super().save(filepath, *args, **kwargs)
+
+    def export(self, *args, **kwargs):
+        """As `keras.Model.export`; the exported function gives the reconstruction."""
+        self.ensure_built()
+        self(self._zeros())  # Keras exports only what has been called
+        return super().export(*args, **kwargs)
 
     def get_config(self):
         """The arguments of the constructor, serialised."""

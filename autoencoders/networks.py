@@ -6,7 +6,17 @@ import keras
 from keras import layers
 
 
-def mlp(input_shape, latent_dim, hidden_units=(), *, activation="relu", code=True, output="linear"):
+def mlp(
+    input_shape,
+    latent_dim,
+    hidden_units=(),
+    *,
+    activation="relu",
+    code=True,
+    output="linear",
+    encoder=None,
+    decoder=None,
+):
     """Dense encoder and its mirror image as decoder, for inputs of any shape.
 
     Args:
@@ -17,37 +27,59 @@ def mlp(input_shape, latent_dim, hidden_units=(), *, activation="relu", code=Tru
         code: Whether the encoder ends with the linear code layer of `latent_dim` units. Models
             whose bottleneck makes the code from the features go without.
         output: Activation of the decoder's last layer.
+        encoder, decoder: Networks to give back instead of the dense ones.
 
     Returns:
         `(encoder, decoder)`: `(batch, *input_shape)` to `(batch, latent_dim)` (or the features),
         and `(batch, latent_dim)` back to `(batch, *input_shape)`.
+
+    Raises:
+        ValueError: sizes that are no integers, or a dense network for rows of no fixed shape.
     """
-    input_shape = tuple(input_shape)
-    if any(size is None for size in input_shape):
-        raise ValueError(f"Dense networks need a fixed `input_shape`, got {input_shape}.")
-
-    x = inputs = keras.Input(input_shape)
-    if len(input_shape) != 1:
-        x = layers.Flatten(name="flatten")(x)
-    for i, units in enumerate(hidden_units, 1):
-        x = layers.Dense(units, activation=activation, name=f"hidden_{i}")(x)
-    if code:
-        x = layers.Dense(latent_dim, name="code")(x)
-    encoder = keras.Model(inputs, x, name="encoder")
-
-    x = inputs = keras.Input((latent_dim,))
-    for i, units in enumerate(reversed(hidden_units), 1):
-        x = layers.Dense(units, activation=activation, name=f"hidden_{i}")(x)
-    x = layers.Dense(math.prod(input_shape), activation=output, name="output")(x)
-    if len(input_shape) != 1:
-        x = layers.Reshape(input_shape, name="reshape")(x)
-    decoder = keras.Model(inputs, x, name="decoder")
+    if encoder is not None and decoder is not None:
+        return encoder, decoder
+    input_shape = sizes(input_shape, "input_shape")
+    hidden_units = sizes(hidden_units, "hidden_units")
+    if encoder is None:
+        x = inputs = keras.Input(input_shape)
+        if len(input_shape) != 1:
+            x = layers.Flatten(name="flatten")(x)
+        x = _hidden(x, hidden_units, activation)
+        if code:
+            x = layers.Dense(latent_dim, name="code")(x)
+        encoder = keras.Model(inputs, x, name="encoder")
+    if decoder is None:
+        inputs = keras.Input((latent_dim,))
+        x = _hidden(inputs, hidden_units[::-1], activation)
+        x = layers.Dense(math.prod(input_shape), activation=output, name="output")(x)
+        if len(input_shape) != 1:
+            x = layers.Reshape(input_shape, name="reshape")(x)
+        decoder = keras.Model(inputs, x, name="decoder")
     return encoder, decoder
 
 
 def discriminator(latent_dim, hidden_units, *, activation="relu"):
     """Dense network from a latent code to one logit: `(batch, latent_dim)` to `(batch, 1)`."""
-    x = inputs = keras.Input((latent_dim,))
+    inputs = keras.Input((latent_dim,))
+    x = _hidden(inputs, sizes(hidden_units, "discriminator_units"), activation)
+    return keras.Model(inputs, layers.Dense(1, name="logit")(x), name="discriminator")
+
+
+def sizes(values, name):
+    """One positive integer, or several, as a tuple.
+
+    Raises:
+        ValueError: they are something else.
+    """
+    given = values
+    values = (values,) if isinstance(values, int) else values
+    valid = isinstance(values, (list, tuple)) and all(isinstance(v, int) and v > 0 for v in values)
+    if not valid:
+        raise ValueError(f"`{name}` must be positive integers such as (256, 64), got {given!r}.")
+    return tuple(values)
+
+
+def _hidden(x, hidden_units, activation):
     for i, units in enumerate(hidden_units, 1):
         x = layers.Dense(units, activation=activation, name=f"hidden_{i}")(x)
-    return keras.Model(inputs, layers.Dense(1, name="logit")(x), name="discriminator")
+    return x

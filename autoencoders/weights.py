@@ -6,6 +6,7 @@ an attribute that says which model it belongs to and the arguments that it was t
 
 import hashlib
 import json
+import os
 import warnings
 import zipfile
 from pathlib import Path
@@ -24,6 +25,11 @@ class Weights(NamedTuple):
     path: Path
     arguments: dict
 
+    @property
+    def whole_model(self):
+        """Whether the file holds a whole saved model rather than weights alone."""
+        return self.path.name.endswith(".keras")
+
 
 def find(name, source):
     """Find the weights that `source` names, and verify their hash before anything parses them.
@@ -31,7 +37,7 @@ def find(name, source):
     Args:
         name: The model's name.
         source: A tag of its card, a file, a folder, `https://...#sha256=...` or
-            `hf://owner/repo`.
+            `hf://owner/repo` (whose hash the hub states).
 
     Raises:
         ValueError: nothing by that name (the message suggests the nearest tag), an address
@@ -50,9 +56,10 @@ def find(name, source):
     if urlparse(address).scheme in ("http", "https"):
         path = _download(address, sha256)
     elif address.startswith("hf://"):
-        path = _only_file(name, _snapshot(address.removeprefix("hf://")))
+        path, published = _from_hub(name, address.removeprefix("hf://"))
+        sha256 = sha256 or published
     elif Path(address).is_dir():
-        path = _only_file(name, Path(address))
+        path = Path(address, _only_file(name, address, os.listdir(address)))
     elif Path(address).is_file() and address.endswith(_SUFFIXES):
         path = Path(address)
     else:
@@ -68,61 +75,79 @@ def load(weights, build):
 
     Args:
         weights: What `find` returned.
-        build: From the arguments that the weights were trained with to a built model.
+        build: Gives a built model of the architecture that the weights were trained in.
 
     Raises:
-        ValueError: the file is unreadable, or holds another model's weights.
+        ValueError: the file is unreadable, or holds something else.
     """
     import keras
 
+    from autoencoders.autoencoder import Autoencoder
+
     path = weights.path
     try:
-        if path.name.endswith(".keras"):
-            return keras.saving.load_model(path, compile=False)
-        model = build(weights.arguments)
-        model.load_weights(path)
-        return model
+        with warnings.catch_warnings():
+            # Keras's words about files of older versions, where layers simply do not match.
+            warnings.filterwarnings("ignore", message="Skipping nested container")
+            if not weights.whole_model:
+                model = build()
+                model.load_weights(path)
+                return model
+            model = keras.saving.load_model(path, compile=False)
     except (OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read, it may be corrupt: {error}") from error
-    except (ValueError, KeyError) as error:
-        summary = str(error).strip().partition("\n")[0][:300]
+    except (TypeError, ValueError, KeyError) as error:
         raise ValueError(
-            f"{path} does not hold weights of this architecture (arguments: "
-            f"{weights.arguments or 'unknown'}). {summary}"
+            f"{path} does not fit the arguments {weights.arguments or 'asked for'}. A file that "
+            "does not say how it was trained needs them repeated: "
+            "`get(name, weights=..., hidden_units=..., latent_dim=...)`."
         ) from error
+    if not isinstance(model, Autoencoder):
+        raise ValueError(f"{path} holds a {type(model).__name__}, not an Autoencoder.")
+    return model
 
 
-def transplant(trained, model, partial):
-    """Copy every tensor of `trained` that fits into `model`.
+def transplant(trained, model):
+    """Copy the tensors of `trained` into `model`, a model of the same layers.
 
-    Args:
-        trained, model: Built models of the same layers.
-        partial: Whether tensors of another shape are left out, with a warning that lists them;
-            otherwise they are an error.
+    For rows of another shape, tensors that do not fit are left out, with a warning that lists
+    them. A warning also says if the model computes something else than the trained one.
 
     Raises:
-        ValueError: tensors do not fit, or the models have other layers.
+        ValueError: the models have other layers, or, for rows of the same shape, a tensor does
+            not fit.
     """
     pairs = list(zip(_named_weights(model), _named_weights(trained), strict=False))
-    same_layers = len(model.weights) == len(trained.weights) and all(a[0] == b[0] for a, b in pairs)
-    if not same_layers:
+    same_layers = len(model.weights) == len(trained.weights) and all(
+        (ours.part, ours.variable.name) == (theirs.part, theirs.variable.name)
+        for ours, theirs in pairs
+    )
+    if not same_layers or type(model) is not type(trained):
         raise ValueError(f"The weights belong to a model with other layers than {model.name!r}.")
     misfits = [
-        f"{name} {tuple(theirs.shape)} into {tuple(ours.shape)}"
-        for (name, ours), (_, theirs) in pairs
-        if ours.shape != theirs.shape
+        f"{ours.part}/{ours.variable.path} {_shape(theirs)} into {_shape(ours)}"
+        for ours, theirs in pairs
+        if _shape(ours) != _shape(theirs)
     ]
-    if misfits and not partial:
+    same_rows = model.row_shape == trained.row_shape
+    if misfits and same_rows:
         raise ValueError(f"The weights do not fit {model.name!r}: {'; '.join(misfits)}.")
+    for ours, theirs in pairs:
+        if _shape(ours) == _shape(theirs):
+            ours.variable.assign(theirs.variable)
     if misfits:
         warnings.warn(
             f"{len(misfits)} of {len(pairs)} tensors were not loaded into {model.name!r} and keep "
             f"their initial values, because their shapes differ: {'; '.join(misfits)}.",
             stacklevel=3,
         )
-    for (_, ours), (_, theirs) in pairs:
-        if ours.shape == theirs.shape:
-            ours.assign(theirs)
+    elif same_rows and not _same_function(model, trained):
+        warnings.warn(
+            f"With these arguments {model.name!r} reconstructs otherwise than the model its "
+            "weights were trained in (another activation, output or likelihood?). It needs "
+            "training before use.",
+            stacklevel=3,
+        )
 
 
 def save(model, path, name, arguments):
@@ -149,10 +174,28 @@ def save(model, path, name, arguments):
     return {"sha256": _sha256(Path(path)), "size": Path(path).stat().st_size}
 
 
+class _Named(NamedTuple):
+    """A variable, and the part of the model that it belongs to."""
+
+    part: str
+    variable: object
+
+
 def _named_weights(model):
-    """Pairs of a name and a variable: the part of the model, the layer in it, the tensor."""
-    inside = {id(v): part for part in model.layers for v in part.weights}
-    return [(f"{inside[id(v)].name}/{v.path}", v) for v in model.weights]
+    part_of = {id(v): part.name for part in model.layers for v in part.weights}
+    return [_Named(part_of[id(v)], v) for v in model.weights]
+
+
+def _shape(named):
+    return tuple(named.variable.shape)
+
+
+def _same_function(model, trained):
+    import numpy as np
+
+    rows = np.random.default_rng(0).uniform(size=(4, *(n or 32 for n in model.row_shape)))
+    ours, theirs = (m.decode(m.encode(rows)) for m in (model, trained))
+    return np.allclose(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
 def _sha256(path):
@@ -198,25 +241,31 @@ def _download(address, sha256):
         raise ValueError(f"{address} could not be fetched: {error}") from error
 
 
-def _snapshot(repository):
+def _from_hub(name, repository):
+    """A weights file of a Hugging Face repository, and the sha256 that the hub states for it."""
     try:
         import huggingface_hub
     except ImportError as error:
         raise ImportError(
             "hf:// addresses need the Hugging Face client: pip install 'autoencoders[hub]'"
         ) from error
-    patterns = [f"*{suffix}" for suffix in _SUFFIXES]
-    return Path(huggingface_hub.snapshot_download(repository, allow_patterns=patterns))
+    # One revision for the listing and the file.
+    info = huggingface_hub.HfApi().model_info(repository, files_metadata=True)
+    files = {sibling.rfilename: sibling for sibling in info.siblings}
+    chosen = _only_file(name, f"hf://{repository}", files)
+    if not files[chosen].lfs:
+        raise ValueError(f"hf://{repository} states no sha256 for {chosen}: store it with LFS.")
+    path = huggingface_hub.hf_hub_download(repository, chosen, revision=info.sha)
+    return Path(path), files[chosen].lfs.sha256
 
 
-def _only_file(name, folder):
-    files = sorted(path for path in folder.iterdir() if path.name.endswith(_SUFFIXES))
-    own = [path for path in files if path.name.startswith(f"{name}.")] or files
+def _only_file(name, where, names):
+    files = sorted(file for file in names if file.endswith(_SUFFIXES))
+    own = [file for file in files if file.startswith(f"{name}.")] or files
     if len(own) != 1:
-        found = ", ".join(path.name for path in files) or "none"
         raise ValueError(
-            f"{folder} must hold one weights file for {name}, named {name}.weights.h5 or the only "
-            f"one there; found: {found}. Name the file itself."
+            f"{where} must hold one weights file for {name}, named {name}.weights.h5 or the only "
+            f"one there; found: {', '.join(files) or 'none'}."
         )
     return own[0]
 

@@ -87,20 +87,19 @@ def get(name, weights=None, *, compile=True, **overrides):
     """
     card = registry.card(name)
     found = None if weights is None else weights_.find(name, weights)
+    overrides = _plain(overrides)
     _check_arguments(name, overrides)
-    trained_with = found.arguments if found else {}
-    arguments = {**card["kwargs"], **trained_with, **overrides}
+    trained_with = _plain({**card["kwargs"], **(found.arguments if found else {})})
+    arguments = {**trained_with, **_shapes_of(overrides), **overrides}
     if found:
-        trained = weights_.load(
-            found,
-            lambda known: _build(name, {**card["kwargs"], **known} if known else arguments),
-        )
-    if found and arguments == {**card["kwargs"], **trained_with}:
+        known = trained_with if found.arguments else arguments
+        trained = weights_.load(found, lambda: _build(name, known))
+    if found and not found.whole_model and arguments == known:
         model = trained
     else:
         model = _build(name, arguments)
         if found:
-            weights_.transplant(trained, model, partial="input_shape" in overrides)
+            weights_.transplant(trained, model)
     if compile:
         model.compile(**compile_arguments(card["recipe"]))
     return model
@@ -130,6 +129,7 @@ def compile_arguments(recipe):
     import keras
 
     def optimizer(spec):
+        spec = {"name": spec} if isinstance(spec, str) else spec
         return keras.optimizers.get(
             {"class_name": spec["name"], "config": {k: v for k, v in spec.items() if k != "name"}}
         )
@@ -142,6 +142,23 @@ def compile_arguments(recipe):
     return arguments
 
 
+def _plain(arguments):
+    """Arguments with lists as tuples, so that those from JSON equal those from Python."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+
+
+def _shapes_of(overrides):
+    """The sizes that the caller's own networks determine."""
+    encoder = getattr(overrides.get("encoder"), "input_shape", None)
+    decoder = getattr(overrides.get("decoder"), "input_shape", None)
+    shapes = {}
+    if encoder is not None:
+        shapes["input_shape"] = tuple(encoder[1:])
+    if decoder is not None and len(decoder) == 2:
+        shapes["latent_dim"] = decoder[1]
+    return shapes
+
+
 def _build(name, arguments):
     build = registry.builder(name)
     parameters = inspect.signature(build).parameters
@@ -151,7 +168,10 @@ def _build(name, arguments):
     if not model.built:
         default = parameters["input_shape"].default if "input_shape" in parameters else None
         shape = arguments.get("input_shape", default)
-        model.build(model.encoder.input_shape if shape is None else (None, *shape))
+        if shape is not None:
+            model.build((None, *((shape,) if isinstance(shape, int) else shape)))
+        elif model.known_input_shape:
+            model.build(model.known_input_shape)
     return model
 
 

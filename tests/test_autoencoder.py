@@ -5,11 +5,14 @@ import sys
 
 import keras
 import numpy as np
+import pandas
 import pytest
+import tensorflow as tf
 from keras import ops
 
 import autoencoders
 from autoencoders import layers, losses, networks
+from autoencoders.models.adversarial import AdversarialAutoencoder
 
 RNG = np.random.default_rng(0)
 
@@ -50,17 +53,39 @@ def test_compile_takes_any_keras_loss(model, x, loss):
     assert model.evaluate(x, verbose=0)[0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_compiled_loss_sees_the_reconstruction_of_a_likelihood(x):
-    x = 1 / (1 + np.exp(-x))
+def test_a_likelihood_is_the_only_loss_of_its_model():
+    """A Keras loss, a mean over pixels, would let a KL in nats collapse the posterior."""
     model = build(likelihood=losses.Bernoulli())
-    assert ((model.predict(x, verbose=0) > 0) & (model.predict(x, verbose=0) < 1)).all()
-    model.compile("adam", loss="mse")
-    expected = np.square(x - model.predict(x, verbose=0)).mean()
-    assert model.evaluate(x, verbose=0)[0] == pytest.approx(expected, rel=1e-5)
-    model.compile("adam")
-    assert model.evaluate(x, verbose=0)[0] > 1.0  # in nats again
+    with pytest.raises(ValueError, match="is its likelihood's, in nats"):
+        model.compile("adam", loss="mse")
     with pytest.raises(ValueError, match="build it with `likelihood="):
-        model.compile("adam", loss=losses.Gaussian())
+        build().compile("adam", loss=losses.Gaussian())
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_sample_weights_at_any_precision(policy, x):
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        for parts in (
+            {},
+            {"likelihood": losses.Gaussian(), "bottleneck": layers.GaussianBottleneck(3)},
+        ):
+            model = build(**parts)
+            ones = model.evaluate(x, sample_weight=np.ones(len(x)), verbose=0)[0]
+            assert ones == pytest.approx(model.evaluate(x, verbose=0)[0], rel=1e-3)
+            model.fit(x, sample_weight=np.ones(len(x)), verbose=0)
+            pipeline = tf.data.Dataset.from_tensors((x.astype("float64"), x, np.ones(len(x))))
+            assert np.isfinite(model.evaluate(pipeline, verbose=0)[0])
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean", "sum", None])
+def test_weights_count_once_whatever_the_reduction(reduction, model, x):
+    model.compile("adam", loss=keras.losses.MeanSquaredError(reduction=reduction))
+    plain = model.evaluate(x, verbose=0)[0]
+    threefold = model.evaluate(x, sample_weight=np.full(len(x), 3.0), verbose=0)[0]
+    assert threefold == pytest.approx(3.0 * plain, rel=1e-5)
 
 
 def test_the_elbo_of_a_linear_gaussian_model_against_its_closed_form():
@@ -121,8 +146,85 @@ def test_penalties_and_regularizers_are_terms_of_their_own(x):
     assert logs["regularization_loss"] == pytest.approx(
         0.1 * np.square(kernel).sum() + activity, rel=1e-4
     )
-    with pytest.raises(ValueError, match="'activity_loss' twice"):
-        autoencoders.Autoencoder(encoder, decoder, penalties=[_penalty(), _penalty()])
+
+
+def test_two_terms_of_one_name_are_an_error():
+    with pytest.raises(ValueError, match=r"log the loss terms \['activity_loss'\]"):
+        build(penalties=[_penalty(), _penalty()])
+
+
+class Weighed(keras.layers.Layer):
+    """Adds a loss of its own, in training alone."""
+
+    def call(self, x, training=None):
+        if training:
+            self.add_loss(ops.convert_to_tensor(7.0))
+        return x
+
+
+def test_losses_that_layers_add_in_training_count(x):
+    encoder, decoder = networks.mlp((6,), 3)
+    encoder = keras.Sequential([keras.Input((6,)), Weighed(), encoder])
+    model = autoencoders.Autoencoder(encoder, decoder)
+    model.compile("adam")
+    logs = model.fit(x, epochs=2, verbose=0).history
+    assert logs["regularization_loss"] == pytest.approx([7.0, 7.0])
+    assert model.evaluate(x, verbose=0, return_dict=True)["regularization_loss"] == 0.0
+
+
+def test_a_discriminators_regularizers_act_on_the_discriminator(x):
+    discriminator = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(8, kernel_regularizer="l2", activity_regularizer="l2"),
+            keras.layers.Dense(1),
+        ]
+    )
+    encoder, decoder = networks.mlp((6,), 3)
+    model = AdversarialAutoencoder(encoder, decoder, discriminator=discriminator)
+    model.compile(keras.optimizers.SGD(0.1))
+    assert "regularization_loss" not in model.evaluate(x, verbose=0, return_dict=True)
+    discriminator.layers[0].kernel_regularizer.l2 = 2.0
+    model.compile(keras.optimizers.SGD(0.1))
+    before = np.abs(discriminator.layers[0].kernel.numpy()).mean()
+    model.fit(x, epochs=5, verbose=0)
+    assert np.abs(discriminator.layers[0].kernel.numpy()).mean() < 0.5 * before
+    model.evaluate(x, verbose=0)  # in another graph than the losses of `fit`
+
+
+def test_looking_for_layer_losses_leaves_no_trace(x):
+    encoder, decoder = networks.mlp((6,), 3)
+    encoder = keras.Sequential(
+        [keras.Input((6,)), keras.layers.Dropout(0.5), keras.layers.BatchNormalization(), encoder]
+    )
+    model = autoencoders.Autoencoder(encoder, decoder)
+    before = [variable.numpy() for variable in model.variables]
+    model.compile("adam")
+    for variable, old in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, old)
+
+
+def test_parts_of_unknown_shape_are_trained_too(x):
+    class Learnt(layers.Penalty):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, latent):
+            return ops.square(self.dense(latent))[:, 0]
+
+    encoder, decoder = networks.mlp((6,), 3)
+    model = AdversarialAutoencoder(
+        encoder, decoder, discriminator=keras.Sequential([keras.layers.Dense(1)])
+    )
+    model.compile("adam")
+    before = model.discriminator.get_weights()
+    model.fit(x, verbose=0)
+    assert not np.array_equal(before[0], model.discriminator.get_weights()[0])
+    model = build(penalties=[Learnt()])
+    before = model.penalties[0].get_weights()
+    model.fit(x, verbose=0)
+    assert not np.array_equal(before[0], model.penalties[0].get_weights()[0])
 
 
 def test_a_clean_target_is_what_counts(model, x):
@@ -223,8 +325,18 @@ def train():
     losses = model.fit(x, batch_size=16, epochs=3, shuffle=False, verbose=0).history["loss"]
     return losses, model.get_weights()
 plain, weights = train()
-with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
     mirrored, others = train()
+    # A last batch of one row leaves a replica without any; metrics and unbuilt networks work.
+    vae = autoencoders.get("vae_mlp", input_shape=(6,), likelihood="gaussian")
+    unbuilt = autoencoders.Autoencoder(*(keras.Sequential([keras.layers.Dense(6)]) for _ in "ab"))
+    for model in (vae, unbuilt):
+        model.compile("adam", metrics=["mse"])
+odd = np.concatenate([x, x[:1]])
+for model in (vae, unbuilt):
+    history = model.fit(odd, batch_size=16, verbose=0).history
+    assert np.isfinite(list(history.values())).all(), history
 np.testing.assert_allclose(plain, mirrored, rtol=1e-5)
 for a, b in zip(weights, others):
     np.testing.assert_allclose(a, b, atol=1e-6)
@@ -266,6 +378,22 @@ def test_other_bad_arguments(model, x):
         model.fit(x, x[1:], verbose=0)
     with pytest.raises(ValueError, match=r"`sample_weight` must be finite with shape \(n,\)"):
         model.fit(x, sample_weight=np.ones((40, 2)), verbose=0)
+    with pytest.raises(ValueError, match="labels have no place"):
+        model.fit(x, np.arange(40), verbose=0)
+    with pytest.raises(ValueError, match=r"got uint8\. Scale images"):
+        model.fit(x.astype("uint8"), verbose=0)
+    with pytest.raises(ValueError, match=r"got int64\. Convert it first"):
+        model.fit(x.astype("int64"), verbose=0)
+    with pytest.raises(ValueError, match="`validation_split` divides arrays"):
+        model.fit(tf.data.Dataset.from_tensors(x), validation_split=0.5, verbose=0)
+    with pytest.raises(ValueError, match=r"`x` must be one dense array, got a \w*Dataset"):
+        model.encode(tf.data.Dataset.from_tensors(x))
+    with pytest.raises(ValueError, match="must be finite"):
+        model.fit(tf.data.Dataset.from_tensors(np.full((4, 6), 1e300)), verbose=0)
+    with pytest.raises(ValueError, match="must be finite"):
+        model.predict_on_batch(np.full((4, 6), np.nan, "float32"))
+    with pytest.raises(ValueError, match="got None"):
+        model.compile(None)
     with pytest.raises(ValueError, match="no classes to weigh"):
         model.fit(x, class_weight={0: 1.0}, verbose=0)
     with pytest.raises(ValueError, match="one dense array, got a list"):
@@ -278,9 +406,12 @@ def test_other_bad_arguments(model, x):
     assert model.test_on_batch(x) == model.test_on_batch(x)
 
 
-def test_data_frames_and_other_floats(model, x):
-    pandas = pytest.importorskip("pandas")
-    assert model.reconstruction_error(pandas.DataFrame(x)).shape == (40,)
+def test_data_frames(model, x):
+    frame = pandas.DataFrame(x, columns=list("abcdef"))
+    np.testing.assert_array_equal(model.reconstruction_error(frame), model.reconstruction_error(x))
+    frame["c"] = "text"
+    with pytest.raises(ValueError, match=r"has the columns \['c'\]"):
+        model.fit(frame, verbose=0)
 
 
 def test_other_float_types(model, x):
@@ -317,9 +448,16 @@ def test_answers_follow_the_weights(model, x):
     model.fit(x, verbose=0)
     assert not np.array_equal(before, model.encode(x))
     np.testing.assert_allclose(model.encode(x), model.encoder.predict(x, verbose=0), atol=1e-6)
+    model.encoder.layers[1].enable_lora(2)  # other variables: what was compiled is outdated
+    model.compile(keras.optimizers.Adam(0.1))
+    model.fit(x, epochs=5, verbose=0)
+    np.testing.assert_allclose(model.encode(x), model.encoder(x), atol=1e-5)
 
 
 def test_tensors_give_tensors(model, x):
+    errors = model.reconstruction_error(ops.convert_to_tensor(x))
+    np.testing.assert_array_equal(errors, model.reconstruction_error(x))
+    assert isinstance(errors, np.ndarray)
     codes = model.encode(ops.convert_to_tensor(x))
     assert ops.is_tensor(codes)
     assert ops.is_tensor(model.decode(codes))
@@ -343,7 +481,11 @@ def test_sampling_and_interpolation():
     np.testing.assert_allclose(line[2], middle[0], atol=1e-5)
 
 
-def test_a_plain_model_says_what_it_cannot_do(model):
+def test_a_plain_model_says_what_it_cannot_do(model, tmp_path):
+    with pytest.raises(ValueError, match=r"`z` must have shape \(n, 3\), got \(2, 5\)"):
+        model.decode(np.zeros((2, 5), "float32"))
+    with pytest.raises(ValueError, match=r"save to a `\.keras` file"):
+        model.save(tmp_path / "model.h5")
     with pytest.raises(ValueError, match="no prior to sample from"):
         model.sample(3)
     with pytest.raises(ValueError, match="not variational"):
@@ -370,6 +512,50 @@ def test_networks_without_a_shape_are_built_from_the_data(x):
     model.fit(x, verbose=0)
     assert model.optimizer.built
     assert model.encode(x).shape == (40, 3)
+
+
+@pytest.mark.parametrize("first_use", ["build", "call", "train_on_batch", "predict"])
+def test_a_model_built_after_compile_trains_alike(first_use, x):
+    def dense(units):
+        return keras.Sequential([keras.layers.Dense(units)])
+
+    model = AdversarialAutoencoder(dense(3), dense(6), discriminator=dense(1))
+    model.compile("adam")
+    {
+        "build": lambda: model.build((None, 6)),
+        "call": lambda: model(x),
+        "train_on_batch": lambda: model.train_on_batch(x),
+        "predict": lambda: model.predict(x, verbose=0),
+    }[first_use]()
+    assert all(optimizer.built for optimizer in model.phase_optimizers.values())
+    assert set(model.fit(x, verbose=0).history) == {
+        *("loss", "reconstruction_loss", "discriminator_loss", "generator_loss")
+    }
+
+
+def test_compiling_again_without_metrics(model, x):
+    model.compile("adam", metrics=["mse"])
+    model.fit(x, verbose=0)
+    model.compile("adam")
+    assert set(model.evaluate(x, verbose=0, return_dict=True)) == {"loss", "reconstruction_loss"}
+
+
+def test_averaged_weights_take_their_place_in_every_phase(x):
+    model = autoencoders.get("aae_mlp", input_shape=(6,), hidden_units=(8,))
+    model.compile(keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.5))
+    model.fit(x, epochs=2, verbose=0)
+    optimizer = model.phase_optimizers["discriminator"]
+    averages = optimizer._model_variables_moving_average
+    for variable, average in zip(model.discriminator.weights, averages, strict=True):
+        np.testing.assert_array_equal(variable, average)
+
+
+def test_export(model, x, tmp_path):
+    expected = model.predict(x, verbose=0)
+    model.reconstruction_error(x)
+    model.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    np.testing.assert_allclose(served.serve(x), expected, atol=1e-6)
 
 
 def test_parts_that_do_not_fit_together():

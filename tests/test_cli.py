@@ -45,6 +45,11 @@ def test_list_and_info():
             ["train", "ae_mlp", "--data", "digits", "--save", "a.keras", "--set", "latent=3"],
             "Did you mean 'latent_dim'",
         ),
+        (
+            ["train", "ae_mlp", "--data", "digits", "--save", "a.keras", "--set", "hidden_units=a"],
+            "`hidden_units` must be positive integers",
+        ),
+        (["train", "ae_mlp", "--data", "digits", "--save", __file__], "takes a .keras or"),
     ],
 )
 def test_a_mistake_is_one_line_and_a_non_zero_exit(arguments, message, tmp_path):
@@ -64,6 +69,9 @@ def test_train_saves_a_model_that_loads(tmp_path):
     _, (x, _) = autoencoders.datasets.digits()
     assert autoencoders.metrics.squared_error(model, x) == pytest.approx(figure, abs=1e-3)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["my.keras"]
+
+    done = run(*arguments, "--save", tmp_path / "new" / "my.keras", check=False)
+    assert "exists; --overwrite replaces it" in done.stderr
 
     run(*arguments, "--save", tmp_path / "my.weights.h5")
     again = autoencoders.get("ae_mlp", weights=tmp_path / "my.weights.h5")

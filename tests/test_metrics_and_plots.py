@@ -84,9 +84,40 @@ def test_error_histograms_count_every_row():
     assert axis.lines[0].get_xdata()[0] == 0.09
 
 
+def test_errors_without_known_anomalies_and_with_zeros():
+    (axis,) = plots.errors([0.0, 0.0, 0.5, 0.5]).axes
+    assert sum(bar.get_height() for bar in axis.containers[0]) == 4
+    with pytest.raises(ValueError, match="All errors are zero"):
+        plots.errors([0.0])
+
+
+def test_labels_may_be_words(vae, digits):
+    words = np.where(np.arange(len(digits[1])) % 2, "odd", "even")
+    figure = plots.latent(vae, digits[1], words)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["even", "odd"]
+
+
+def test_pictures_of_images_need_images():
+    model = autoencoders.get("vae_mlp", input_shape=(5,))
+    for plot in (plots.manifold, plots.samples):
+        with pytest.raises(ValueError, match=r"the rows of 'vae_mlp' have shape \(5,\)"):
+            plot(model)
+    with pytest.raises(ValueError, match="a picture of images"):
+        plots.reconstructions(model, np.zeros((2, 5), "float32"))
+    one = autoencoders.get("ae_mlp", input_shape=(5,), latent_dim=1)
+    with pytest.raises(ValueError, match="codes of one"):
+        plots.latent(one, np.zeros((2, 5), "float32"))
+
+
+def test_notebooks_show_pictures_by_themselves(vae):
+    assert plots.samples(vae)._repr_png_().startswith(b"\x89PNG")
+
+
 def test_history_draws_every_term_once():
     logs = {"loss": [3, 2], "kl_loss": [1, 1], "reconstruction_loss": [2, 1], "val_loss": [4, 3]}
     figure = plots.history(logs)
     assert [axis.get_title() for axis in figure.axes] == ["loss", "kl_loss", "reconstruction_loss"]
     assert [len(axis.lines) for axis in figure.axes] == [2, 1, 1]
-    assert len(plots.history({"loss": [1], "reconstruction_loss": [1]}).axes) == 1
+    assert len(plots.history({"loss": [1], "reconstruction_loss": [1], "mae": [2]}).axes) == 2
+    with pytest.raises(ValueError, match="holds no epoch"):
+        plots.history({})

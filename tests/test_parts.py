@@ -180,5 +180,7 @@ def test_mlp_flattens_any_shape_and_gives_it_back():
     assert decoder.output_shape == (None, 3, 5, 2)
     units = [layer.units for layer in decoder.layers if hasattr(layer, "units")]
     assert units == [8, 16, 30]
-    with pytest.raises(ValueError, match=r"fixed `input_shape`, got \(None, 3\)"):
-        autoencoders.networks.mlp((None, 3), 4)
+    for wrong in ((None, 3), "64,32", (2.5,), (0,)):
+        with pytest.raises(ValueError, match="`input_shape` must be positive integers"):
+            autoencoders.networks.mlp(wrong, 4)
+    assert autoencoders.networks.mlp(20, 4, 8)[0].input_shape == (None, 20)

@@ -130,6 +130,39 @@ def test_evaluation_repeats_after_loading(x, tmp_path):
     assert loaded.evaluate(x, verbose=0) == model.evaluate(x, verbose=0)
 
 
+def test_saving_in_the_middle_of_an_evaluation(x, tmp_path):
+    expected = straight(_vae, x)
+    keras.utils.set_random_seed(5)
+    save = keras.callbacks.LambdaCallback()
+    model = _vae()
+    save.on_test_end = lambda logs: model.save(tmp_path / "model.keras")
+    model.fit(x, epochs=3, verbose=0)
+    model.evaluate(x, verbose=0, callbacks=[save])
+    loaded = autoencoders.load(tmp_path / "model.keras")
+    assert loaded.epochs_trained == 3
+    loaded.fit(x, epochs=6, initial_epoch=3, verbose=0)
+    assert_same(loaded, expected)
+
+
+def test_a_callback_list_of_keras_may_be_used_again(x):
+    model = _vae()
+    callbacks = keras.callbacks.CallbackList([], add_history=True, model=model)
+    for _ in range(2):
+        model.fit(x, verbose=0, callbacks=callbacks)
+    assert model.epochs_trained == 2
+
+
+def test_weights_go_into_a_model_with_other_noise(x, tmp_path):
+    model = _vae()
+    model.save_weights(tmp_path / "v.weights.h5")
+    noise = keras.saving.serialize_keras_object(autoencoders.layers.GaussianNoise(0.1))
+    noisy = autoencoders.Autoencoder.from_config({**model.get_config(), "corruption": noise})
+    noisy.compile("adam")
+    with pytest.warns(UserWarning, match="random state was not loaded"):
+        noisy.load_weights(tmp_path / "v.weights.h5")
+    np.testing.assert_array_equal(noisy.encode(x), model.encode(x))
+
+
 def test_a_loaded_model_keeps_what_compile_was_given(x, tmp_path):
     model = autoencoders.get("aae_mlp", input_shape=(8, 8, 1), hidden_units=(16,))
     model.compile(

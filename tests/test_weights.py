@@ -8,6 +8,7 @@ import sys
 import threading
 import types
 
+import keras
 import numpy as np
 import pytest
 
@@ -61,6 +62,38 @@ def test_from_a_saved_model(tmp_path, expected, digits):
     np.testing.assert_array_equal(model.predict(digits[1], verbose=0), expected)
 
 
+def test_a_saved_model_of_another_kind(tmp_path):
+    autoencoders.get("vae_mlp", weights="digits").save(tmp_path / "vae.keras")
+    with pytest.raises(ValueError, match="model with other layers than 'ae_mlp'"):
+        autoencoders.get("ae_mlp", weights=tmp_path / "vae.keras", input_shape=(8, 8, 1))
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(tmp_path / "other.keras")
+    with pytest.raises(ValueError, match="holds a Sequential, not an Autoencoder"):
+        autoencoders.get("ae_mlp", weights=tmp_path / "other.keras")
+
+
+@pytest.mark.parametrize("name", ["vae_mlp", "aae_mlp", "denoising_mlp"])
+def test_a_saved_model_gives_its_weights_to_another_shape(name, tmp_path):
+    model = autoencoders.get(name, input_shape=(8, 8, 1))
+    model.save(tmp_path / "m.keras")
+    same = autoencoders.get(name, weights=tmp_path / "m.keras", input_shape=(8, 8, 1))
+    for ours, theirs in zip(same.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.warns(UserWarning, match="3 of .* tensors were not loaded"):
+        autoencoders.get(name, weights=tmp_path / "m.keras", input_shape=(9, 8, 1))
+
+
+def test_from_keras_own_weights_file(tmp_path):
+    """It does not say how it was trained: the caller repeats the arguments."""
+    model = autoencoders.get("ae_mlp", input_shape=(5,), hidden_units=(7,), latent_dim=2)
+    model.save_weights(tmp_path / "k.weights.h5")
+    same = autoencoders.get(
+        "ae_mlp", tmp_path / "k.weights.h5", input_shape=5, hidden_units=7, latent_dim=2
+    )
+    np.testing.assert_array_equal(same.get_weights()[0], model.get_weights()[0])
+    with pytest.raises(ValueError, match="needs them repeated"):
+        autoencoders.get("ae_mlp", weights=tmp_path / "k.weights.h5")
+
+
 def test_from_a_folder(tmp_path, bundled, expected, digits):
     shutil.copy(bundled, tmp_path / "ae_mlp.weights.h5")
     model = autoencoders.get("ae_mlp", weights=tmp_path)
@@ -88,16 +121,30 @@ def test_from_an_address(tmp_path, bundled, expected, digits, monkeypatch):
 
 
 def test_from_hugging_face(tmp_path, bundled, expected, digits, monkeypatch):
-    shutil.copy(bundled, tmp_path / "ae_mlp.weights.h5")
+    lfs = types.SimpleNamespace(sha256=hashlib.sha256(bundled.read_bytes()).hexdigest())
+    sibling = types.SimpleNamespace(rfilename="ae_mlp.weights.h5", lfs=lfs)
+    readme = types.SimpleNamespace(rfilename="README.md", lfs=None)
+    listing = types.SimpleNamespace(sha="r1", siblings=[readme, sibling])
     asked = []
+
+    def download(repository, file, revision):
+        asked.append((repository, file, revision))
+        return shutil.copy(bundled, tmp_path / file)
+
     hub = types.ModuleType("huggingface_hub")
-    hub.snapshot_download = lambda repo, allow_patterns: asked.append(repo) or str(tmp_path)
+    hub.HfApi = lambda: types.SimpleNamespace(model_info=lambda repo, files_metadata: listing)
+    hub.hf_hub_download = download
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     model = autoencoders.get("ae_mlp", weights="hf://owner/repo")
-    assert asked == ["owner/repo"]
+    assert asked == [("owner/repo", "ae_mlp.weights.h5", "r1")]
     np.testing.assert_array_equal(model.predict(digits[1], verbose=0), expected)
+
+    lfs.sha256 = "0" * 64
     with pytest.raises(ValueError, match="corrupt or not the file"):
-        autoencoders.get("ae_mlp", weights=f"hf://owner/repo#sha256={'0' * 64}")
+        autoencoders.get("ae_mlp", weights="hf://owner/repo")
+    sibling.lfs = None
+    with pytest.raises(ValueError, match=r"states no sha256 for ae_mlp\.weights\.h5"):
+        autoencoders.get("ae_mlp", weights="hf://owner/repo")
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ImportError, match=r"autoencoders\[hub\]"):
@@ -149,6 +196,14 @@ def test_another_input_shape_transplants_what_fits():
     for ours, theirs, fit in zip(model.weights, trained.weights, fits, strict=True):
         if fit:
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_arguments_that_change_the_function_are_pointed_out():
+    for arguments in ({"output": "linear"}, {"activation": "tanh"}):
+        with pytest.warns(UserWarning, match="reconstructs otherwise than the model its weights"):
+            autoencoders.get("ae_mlp", weights="digits", **arguments)
+    with pytest.raises(ValueError, match="do not fit"):
+        autoencoders.get("ae_mlp", weights="digits", input_shape=(8, 8, 1), latent_dim=5)
 
 
 def test_other_arguments_keep_the_weights(digits):

@@ -1,5 +1,7 @@
 """get, list_models, list_weights, info, register, load."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -94,14 +96,24 @@ def test_own_networks_drop_into_a_family(digits):
     for name in ("ae_mlp", "denoising_mlp", "vae_mlp", "aae_mlp"):
         networks = {"encoder": encoder, "decoder": decoder}
         networks = {key: keras.models.clone_model(value) for key, value in networks.items()}
-        model = autoencoders.get(name, input_shape=(8, 8, 1), latent_dim=12, **networks)
+        networks["encoder"].build((None, 8, 8, 1))
+        networks["decoder"].build((None, 12))
+        model = autoencoders.get(name, **networks)  # they say what shape and size it is
         assert model.encoder is networks["encoder"]
         model.fit(x, verbose=0)
         assert model.predict(x, verbose=0).shape == x.shape
 
 
+def test_every_argument_is_on_the_card():
+    for name in autoencoders.list_models():
+        arguments = set(inspect.signature(registry.builder(name)).parameters)
+        kwargs = set(autoencoders.info(name)["kwargs"])
+        assert arguments - kwargs == {"encoder", "decoder", "name"}, name
+        assert kwargs <= arguments
+
+
 def test_register_adds_a_model_of_ones_own(forget_user_models, tmp_path, digits):
-    @autoencoders.register(family="mine", kwargs={"latent_dim": 3}, paper={"title": "None yet"})
+    @autoencoders.register(family="mine", kwargs={"latent_dim": 3}, recipe={"optimizer": "sgd"})
     def tiny(input_shape=(8, 8, 1), latent_dim=4):
         """A tiny autoencoder."""
         return autoencoders.Autoencoder(*autoencoders.networks.mlp(input_shape, latent_dim))
@@ -110,6 +122,7 @@ def test_register_adds_a_model_of_ones_own(forget_user_models, tmp_path, digits)
     assert autoencoders.info("tiny")["description"] == "A tiny autoencoder."
     model = autoencoders.get("tiny")
     assert model.latent_shape == (3,)
+    assert isinstance(model.optimizer, keras.optimizers.SGD)
     model.fit(digits[0][:32], verbose=0)
     model.save(tmp_path / "tiny.keras")
     assert autoencoders.load(tmp_path / "tiny.keras").latent_shape == (3,)

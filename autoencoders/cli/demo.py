@@ -30,12 +30,11 @@ def demo(
 
     console.print(
         f"\nDone in {time.perf_counter() - start:.0f} s. AUROC of the anomaly scores: "
-        f"[bold]{auroc:.3f}[/bold]. The pictures are in [bold]{folder}/[/bold].\n"
-        "What next:\n"
-        "  autoencoders list                                   every model\n"
-        "  autoencoders info vae_mlp                           its paper, recipe and figures\n"
+        f"[bold]{auroc:.3f}[/bold].\nThe pictures are in [bold]{folder}/[/bold]. What next:\n"
+        "  autoencoders list            every model\n"
+        "  autoencoders info vae_mlp    its paper, recipe and figures\n"
         "  autoencoders train ae_mlp --data digits --save my.keras\n"
-        "  python -c \"import autoencoders; print(autoencoders.load('my.keras'))\"",
+        "  python -c \"import autoencoders; autoencoders.load('my.keras').summary()\"",
         highlight=False,
     )
 

@@ -29,7 +29,11 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Likewise.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Likewise.")] = None,
     seed: Annotated[int | None, typer.Option(help="Likewise.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file if it exists.")
+    ] = False,
     publish: Annotated[
         bool,
         typer.Option("--publish", help="Into the zoo of this source tree, and onto the card."),
@@ -46,6 +50,8 @@ def train(
     path = registry.zoo_folder() / "weights" / f"{name}.{data}.weights.h5" if publish else save
     if not path.name.endswith((".keras", ".weights.h5")):
         raise ValueError(f"--save takes a .keras or a .weights.h5 file, got {path}.")
+    if path.exists() and not (overwrite or publish):
+        raise ValueError(f"{path} exists; --overwrite replaces it.")
     (x_train, _), (x_test, _) = autoencoders.datasets.load(data)
 
     earlier = card["weights"].get(data, {"arguments": {}, "recipe": card["recipe"]})
@@ -53,6 +59,10 @@ def train(
     options = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     given = {key: value for key, value in options.items() if value is not None}
     recipe = {**earlier["recipe"], "dataset": data, **given}
+    if learning_rate is not None:
+        recipe["optimizer"] = {**recipe["optimizer"], "learning_rate": learning_rate}
+    if "input_shape" in _parse(arguments or []):
+        raise ValueError("--set input_shape: the data set determines it.")
     chosen["input_shape"] = list(x_train.shape[1:])
 
     model, partial = _fit(name, chosen, recipe, x_train, path)
@@ -79,8 +89,9 @@ def train(
 
 def _fit(name, chosen, recipe, x_train, path):
     keras = import_keras()
-    # Named by the settings, so that another run's state is never taken for this one's.
-    settings = json.dumps([name, chosen, recipe], sort_keys=True)
+    # Named by the settings, so that another run's state is never taken for this one's; but more
+    # epochs of the same run go on from what there is.
+    settings = json.dumps([name, chosen, {**recipe, "epochs": None}], sort_keys=True)
     digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
     partial = path.with_name(f".{path.name}.{digest}.partial.keras")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,6 +118,7 @@ def _fit(name, chosen, recipe, x_train, path):
             callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=checkpoint)],
         )
     except KeyboardInterrupt:
+        partial.with_name(f"{partial.stem}.new.keras").unlink(missing_ok=True)
         console.print("\nInterrupted. The same command goes on after the last whole epoch.")
         raise typer.Exit(130) from None
     return model, partial

@@ -27,6 +27,9 @@ from autoencoders.training.step import Phase
 class AdversarialAutoencoder(Autoencoder):
     """An autoencoder with a discriminator on its codes.
 
+    A step runs the encoder three times, once in each phase, as the paper's procedure does; batch
+    normalisation in it updates its averages as often.
+
     Args:
         encoder, decoder: As in `Autoencoder`.
         discriminator: Keras model from codes `(batch, latent_dim)` to logits `(batch, 1)`.
@@ -37,10 +40,18 @@ class AdversarialAutoencoder(Autoencoder):
 
     def __init__(self, encoder, decoder, *, discriminator, prior=None, seed=None, **kwargs):
         super().__init__(encoder, decoder, **kwargs)
+        if prior is not None and not hasattr(prior, "sample"):
+            raise TypeError(f"`prior` must have a `sample` method, got {prior!r}.")
         self.discriminator = discriminator
         self._prior = prior or StandardNormal()
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def run_parts(self, x, training):
+        """Call every part once, the discriminator included."""
+        code, reconstruction = super().run_parts(x, training)
+        self.discriminator(code, training=training)
+        return code, reconstruction
 
     @property
     def prior(self):
@@ -70,12 +81,13 @@ class AdversarialAutoencoder(Autoencoder):
         ]
 
     def discriminator_phase(self, batch, training):
-        """Tell draws from the prior (1) from codes (0): one loss per row."""
+        """Tell draws from the prior (1) from codes (0), plus the discriminator's regularizers."""
         codes = self._latent(batch.x, training)
         draws = self.prior.sample(ops.shape(codes), seed=self.seed_generator)
         real = self.discriminator(draws, training=training)
         fake = self.discriminator(codes, training=training)
-        return {"discriminator_loss": 0.5 * (_cross_entropy(1, real) + _cross_entropy(0, fake))}
+        loss = 0.5 * (_cross_entropy(1, real) + _cross_entropy(0, fake))
+        return {"discriminator_loss": loss + sum(self.discriminator.losses)}
 
     def generator_phase(self, batch, training):
         """Make the discriminator take codes for draws from the prior: one loss per row."""
@@ -127,12 +139,18 @@ def aae_mlp(
         encoder, decoder: Your own networks in place of the dense ones.
         name: Name of the model.
     """
-    default = networks.mlp(
-        input_shape, latent_dim, hidden_units, activation=activation, output=output
+    encoder, decoder = networks.mlp(
+        input_shape,
+        latent_dim,
+        hidden_units,
+        activation=activation,
+        output=output,
+        encoder=encoder,
+        decoder=decoder,
     )
     return AdversarialAutoencoder(
-        encoder or default[0],
-        decoder or default[1],
+        encoder,
+        decoder,
         discriminator=networks.discriminator(latent_dim, discriminator_units),
         prior=prior,
         name=name,

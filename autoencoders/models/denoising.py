@@ -48,9 +48,13 @@ def denoising_mlp(
         if corruption not in _CORRUPTIONS:
             raise ValueError(unknown("corruption", corruption, _CORRUPTIONS))
         corruption = _CORRUPTIONS[corruption](noise)
-    default = networks.mlp(
-        input_shape, latent_dim, hidden_units, activation=activation, output=output
+    encoder, decoder = networks.mlp(
+        input_shape,
+        latent_dim,
+        hidden_units,
+        activation=activation,
+        output=output,
+        encoder=encoder,
+        decoder=decoder,
     )
-    return Autoencoder(
-        encoder or default[0], decoder or default[1], corruption=corruption, name=name
-    )
+    return Autoencoder(encoder, decoder, corruption=corruption, name=name)

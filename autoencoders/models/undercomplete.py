@@ -36,7 +36,13 @@ def ae_mlp(
         encoder, decoder: Your own networks in place of the dense ones.
         name: Name of the model.
     """
-    default = networks.mlp(
-        input_shape, latent_dim, hidden_units, activation=activation, output=output
+    encoder, decoder = networks.mlp(
+        input_shape,
+        latent_dim,
+        hidden_units,
+        activation=activation,
+        output=output,
+        encoder=encoder,
+        decoder=decoder,
     )
-    return Autoencoder(encoder or default[0], decoder or default[1], name=name)
+    return Autoencoder(encoder, decoder, name=name)

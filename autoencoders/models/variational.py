@@ -36,13 +36,22 @@ def vae_mlp(
         activation: Activation of the hidden layers.
         encoder: Your own network in place of the dense one; two linear maps of its output give
             the posterior's mean and log-variance.
-        decoder: Your own network, from `latent_dim` to the parameters of the likelihood.
+        decoder: Your own network, from `latent_dim` to the parameters of the likelihood: logits
+            (no sigmoid) for "bernoulli", means for "gaussian".
         name: Name of the model.
     """
-    default = networks.mlp(input_shape, latent_dim, hidden_units, activation=activation, code=False)
+    encoder, decoder = networks.mlp(
+        input_shape,
+        latent_dim,
+        hidden_units,
+        activation=activation,
+        code=False,
+        encoder=encoder,
+        decoder=decoder,
+    )
     return Autoencoder(
-        encoder or default[0],
-        decoder or default[1],
+        encoder,
+        decoder,
         bottleneck=layers.GaussianBottleneck(latent_dim, beta=beta, name="bottleneck"),
         likelihood=losses.get(likelihood),
         name=name,

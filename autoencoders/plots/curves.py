@@ -1,22 +1,31 @@
 """Curves and histograms."""
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from autoencoders.plots.picture import Picture
 
 
-def errors(normal, anomalous, *, threshold=None):
+def errors(normal, anomalous=None, *, threshold=None):
     """Histograms of reconstruction errors, on a logarithmic axis.
 
     Args:
-        normal, anomalous: Arrays of positive errors, `(n,)` and `(m,)`.
+        normal: Array of errors, `(n,)`.
+        anomalous: Array of errors of known anomalies, `(m,)`, if there are any.
         threshold: Where a decision is drawn, as a vertical line.
     """
-    together = np.concatenate([normal, anomalous])
-    bins = np.geomspace(max(together.min(), 1e-12), together.max(), 40)
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    groups = {"normal": normal, "anomalous": anomalous}
+    groups = {k: np.asarray(v, "float64") for k, v in groups.items() if v is not None}
+    together = np.concatenate(list(groups.values()))
+    positive = together[together > 0]
+    if len(positive) == 0:
+        raise ValueError("All errors are zero: there is nothing to tell apart.")
+    # Exact zeros have no place on a logarithmic axis; they are counted in the first bin.
+    bins = np.geomspace(0.99 * positive.min(), 1.01 * positive.max(), 41)
+    figure = Picture(6.4, 3.6)
     axis = figure.subplots()
-    axis.hist(normal, bins, alpha=0.6, label="normal")
-    axis.hist(anomalous, bins, alpha=0.6, label="anomalous")
+    for label, values in groups.items():
+        axis.hist(np.maximum(values, positive.min()), bins, alpha=0.6, label=label)
     if threshold is not None:
         axis.axvline(threshold, color="black", linestyle="--", label="threshold")
     axis.set_xscale("log")
@@ -31,17 +40,27 @@ def history(history):
 
     Args:
         history: What `fit` returned, or its `history` dict.
+
+    Raises:
+        ValueError: it holds no epoch.
     """
     logs = getattr(history, "history", history)
-    terms = [name for name in logs if not name.startswith("val_")]
-    if len(terms) == 2:  # the loss and its only term, which are the same
-        terms = terms[:1]
-    figure = Figure(figsize=(3.4 * len(terms), 3), layout="constrained")
+    if not logs:
+        raise ValueError("The history holds no epoch.")
+    # A model's only term is its loss: drawn once.
+    terms = [
+        name
+        for name in logs
+        if not name.startswith("val_") and (name == "loss" or logs[name] != logs.get("loss"))
+    ]
+    figure = Picture(3.4 * len(terms), 3)
     for axis, name in zip(figure.subplots(1, len(terms), squeeze=False)[0], terms, strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
             if key in logs:
-                axis.plot(np.arange(1, len(logs[key]) + 1), logs[key], label=label)
+                epochs = np.arange(1, len(logs[key]) + 1)
+                axis.plot(epochs, logs[key], marker="." if len(epochs) < 20 else None, label=label)
         axis.set_title(name)
         axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend()
     return figure

@@ -1,8 +1,9 @@
 """Pictures made of images."""
 
 import numpy as np
-from matplotlib.figure import Figure
 from scipy.stats import norm
+
+from autoencoders.plots.picture import Picture
 
 
 def reconstructions(model, x, *, titles=None):
@@ -10,15 +11,18 @@ def reconstructions(model, x, *, titles=None):
 
     Args:
         model: An `Autoencoder` over images.
-        x: Array `(n, height, width, channels)`; n up to about 20 reads well.
+        x: Array `(n, height, width, channels)`; n up to about 20 reads well. Grey levels run from
+            0 to 1, or over the range of x where that is wider.
         titles: One per image.
     """
+    _require_images(model)
     pairs = (x, model.predict(x, verbose=0))
-    figure = Figure(figsize=(len(x), 2.4 if titles is not None else 2.2), layout="constrained")
+    low, high = min(0.0, float(x.min())), max(1.0, float(x.max()))
+    figure = Picture(len(x), 2.4 if titles is not None else 2.2)
     axes = figure.subplots(2, len(x), squeeze=False)
     for row, images, label in zip(axes, pairs, ("input", "reconstruction"), strict=True):
         for axis, image in zip(row, images, strict=True):
-            _show(axis, image)
+            _show(axis, (image - low) / (high - low))
         row[0].set_ylabel(label)
     for axis, title in zip(axes[0], titles if titles is not None else (), strict=False):
         axis.set_title(str(title), fontsize=9)
@@ -39,6 +43,7 @@ def manifold(model, *, steps=15, low=0.05, high=0.95):
     Raises:
         ValueError: the latent space is not two-dimensional.
     """
+    _require_images(model)
     if model.latent_shape != (2,):
         raise ValueError(
             f"A manifold is drawn over 2 latent dimensions; {model.name!r} has codes of shape "
@@ -48,7 +53,7 @@ def manifold(model, *, steps=15, low=0.05, high=0.95):
     # Rows from the top: the second latent dimension grows upwards, as in a scatter plot.
     codes = np.array([(a, b) for b in points[::-1] for a in points])
     canvas, (height, width) = _tiled(model.decode(codes), steps)
-    figure = Figure(figsize=(7, 7), layout="constrained")
+    figure = Picture(7, 7)
     axis = figure.subplots()
     _show(axis, canvas)
     ticks = [f"{p + 0.0:.1f}".replace("-0.0", "0.0") for p in points]
@@ -67,10 +72,19 @@ def samples(model, *, columns=10, rows=5, seed=None):
         columns, rows: Size of the grid.
         seed: Integer, to get the same draws again.
     """
+    _require_images(model)
     canvas, _ = _tiled(model.sample(columns * rows, seed=seed), columns)
-    figure = Figure(figsize=(0.7 * columns, 0.7 * rows), layout="constrained")
+    figure = Picture(0.7 * columns, 0.7 * rows)
     _show(figure.subplots(), canvas)
     return figure
+
+
+def _require_images(model):
+    if len(model.row_shape) != 3:
+        raise ValueError(
+            f"This is a picture of images (height, width, channels); the rows of {model.name!r} "
+            f"have shape {model.row_shape}."
+        )
 
 
 def _tiled(images, columns):

@@ -21,12 +21,12 @@ class Expectation:
 
     Args:
         shape: Shape of one row of the input; None where any size will do.
-        support: The range that targets must lie in, from the model's likelihood.
+        target_range: The smallest and largest value that a target may have.
     """
 
-    def __init__(self, shape, support):
+    def __init__(self, shape, target_range=(-np.inf, np.inf)):
         self.shape = tuple(shape)
-        self.low, self.high = support
+        self.low, self.high = target_range
 
     def arrays(self, x, y=None, sample_weight=None):
         """The given arrays, checked, as a tuple without the missing ones.
@@ -50,12 +50,12 @@ class Expectation:
         return tuple(checked)
 
     def array(self, data, name, target=False):
-        """`data`, of shape `(n, *shape)`, as a finite float array; targets within the support."""
+        """`data`, of shape `(n, *shape)`, as a finite float array; targets within their range."""
         array = _as_array(data, name)
         self.spec(array.dtype, array.shape, name)
         with np.errstate(over="ignore"):
             array = array.astype(keras.config.floatx(), copy=False)
-        if len(array) == 0:
+        if len(array) == 0 and name != "z":
             raise ValueError(f"`{name}` has no rows; expected shape {self._described()}.")
         # The sum tells without a mask as large as the data; only if it is not finite, look where.
         if not np.isfinite(array.sum(dtype="float64")):
@@ -71,22 +71,27 @@ class Expectation:
 
     def spec(self, dtype, shape, name):
         """Raise a ValueError unless batches of this dtype and shape are expected."""
+        if getattr(shape, "rank", 0) is not None:
+            shape = tuple(shape)
+            if not shape or not self._fits(shape[1:]):
+                hint = (
+                    "It is the clean target of `x`; labels have no place in it."
+                    if name == "y"
+                    else "Codes have the shape `model.latent_shape`."
+                    if name == "z"
+                    else "`get(name, input_shape=...)` builds a model for rows of another shape."
+                )
+                raise ValueError(
+                    f"`{name}` must have shape {self._described()}, got {shape}. {hint}"
+                )
         dtype = str(getattr(dtype, "name", dtype))
         if not dtype.startswith(("float", "bfloat")):
-            raise ValueError(
-                f"`{name}` must be floating point, got {dtype}. Convert it first, and scale "
-                f"images to [0, 1]: `{name}.astype('float32') / 255`."
-            )
-        if getattr(shape, "rank", 0) is None:
-            return
-        shape = tuple(shape)
-        if not shape or not self._fits(shape[1:]):
-            hint = (
-                "It is the clean target of `x`; labels have no place in it."
-                if name == "y"
-                else "`get(name, input_shape=...)` builds a model for rows of another shape."
-            )
-            raise ValueError(f"`{name}` must have shape {self._described()}, got {shape}. {hint}")
+            hint = {
+                "uint8": f"Scale images to [0, 1]: `{name}.astype('float32') / 255`.",
+                "object": "Encode every column as numbers first.",
+                "string": "Encode every column as numbers first.",
+            }.get(dtype, f"Convert it first: `{name}.astype('float32')`.")
+            raise ValueError(f"`{name}` must be floating point, got {dtype}. {hint}")
 
     def _fits(self, given):
         return len(given) == len(self.shape) and all(
@@ -110,8 +115,9 @@ class Expectation:
         return x, target, sample_weight
 
     def tensor(self, data, name):
-        """One batch inside a step, which nothing reads before it is found finite."""
+        """One batch inside a step, at Keras's precision, which nothing reads unless finite."""
         self.spec(data.dtype, data.shape, name)
+        data = tf.cast(data, keras.config.floatx())
         return tf.debugging.check_numerics(data, f"`{name}` {_NON_FINITE}")
 
     def _described(self):
@@ -119,7 +125,7 @@ class Expectation:
 
     def _out_of_range(self, name, given):
         return (
-            f"`{name}` must lie in [{self.low:g}, {self.high:g}], the support of this model's "
+            f"`{name}` must lie in [{self.low:g}, {self.high:g}], the support of its "
             f"likelihood{given}. Rescale the data, or build the model with another `likelihood`."
         )
 
@@ -140,11 +146,17 @@ def value_errors():
 
 
 def _as_array(data, name):
-    if isinstance(data, (list, tuple)) or hasattr(data, "tocsr"):
+    if isinstance(data, (list, tuple)) or hasattr(data, "tocsr") or not hasattr(data, "shape"):
         raise ValueError(
             f"`{name}` must be one dense array, got a {type(data).__name__}; use np.asarray or "
             ".toarray()."
         )
+    if hasattr(data, "select_dtypes"):  # a data frame: name the columns
+        others = list(data.select_dtypes(exclude="number").columns)
+        if others:
+            raise ValueError(
+                f"`{name}` must be numeric, but has the columns {others}. Encode or drop them."
+            )
     return np.asarray(data)
 
 

@@ -1,11 +1,14 @@
 """`PhasedModel`: Keras's training loop around a step of several phases."""
 
+import warnings
+from contextlib import contextmanager
+
 import keras
-import numpy as np
 from keras import ops
 
 from autoencoders import losses, registry
-from autoencoders.training import health, randomness, shuffle, step
+from autoencoders.training import health, randomness, step
+from autoencoders.training.shuffle import EpochCounter, batches, first, split
 
 
 class PhasedModel(keras.Model):
@@ -24,6 +27,7 @@ class PhasedModel(keras.Model):
         self.compiled_loss = None
         self._trackers = step.LossTrackers(())
         self._shuffle = keras.random.SeedGenerator(name="shuffle")
+        self._set_aside = None
 
     @property
     def phases(self):
@@ -34,6 +38,11 @@ class PhasedModel(keras.Model):
     def expectation(self):
         """The `health.Expectation` that data has to meet; asked for once the model is built."""
         raise NotImplementedError
+
+    def build(self, input_shape):
+        """Set up training once the parts are built; subclasses build theirs, then call this."""
+        if self.compiled:
+            self._prepare()
 
     @property
     def known_input_shape(self):
@@ -69,9 +78,8 @@ class PhasedModel(keras.Model):
                 f"{self.name!r} does not know the shape of its input yet. Build it first: "
                 "`model.build((None, *input_shape))`."
             )
-        self.build(shape)
-        if self.compiled:
-            self._prepare()
+        with self.distribute_strategy.scope():
+            self.build(shape)
 
     def compile(
         self,
@@ -101,14 +109,11 @@ class PhasedModel(keras.Model):
         Raises:
             ValueError: `phase_optimizers` names a phase that the model does not have.
         """
-        names = [phase.name for phase in self.phases]
-        given = dict(phase_optimizers or {})
-        for name in given:
-            if name not in names:
-                raise ValueError(registry.unknown("phase", name, names))
-        optimizer = keras.optimizers.get(optimizer)
+        optimizers = self._optimizers(optimizer, dict(phase_optimizers or {}))
+        compiled_loss = None if loss is None else losses.as_loss(loss)
+        self._compile_metrics = None  # which Keras keeps when compiled again without metrics
         super().compile(
-            optimizer=keras.optimizers.get(given.get(names[0], optimizer)),
+            optimizer=next(iter(optimizers.values())),
             metrics=metrics,
             weighted_metrics=weighted_metrics,
             run_eagerly=run_eagerly,
@@ -116,29 +121,50 @@ class PhasedModel(keras.Model):
             jit_compile=False if jit_compile == "auto" else jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
-        self.phase_optimizers = {names[0]: self.optimizer}
-        for name in names[1:]:
-            own = keras.optimizers.get(given.get(name, _copy(optimizer)))
-            if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-                own = _scaling(own)
-            self.phase_optimizers[name] = own
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizers = {name: _scaling(own) for name, own in optimizers.items()}
+        first = next(iter(optimizers))
+        self.phase_optimizers = {**optimizers, first: self.optimizer}
         self._loss_argument = loss
-        self.compiled_loss = None if loss is None else losses.as_loss(loss)
+        self.compiled_loss = compiled_loss
         self._has_metrics = bool(metrics or weighted_metrics)
-        if not self.built and self.known_input_shape:
+        if self.built:
+            self._prepare()
+        elif self.known_input_shape:
             self.build(self.known_input_shape)
-        self._prepare()
+
+    def _optimizers(self, optimizer, own):
+        names = [phase.name for phase in self.phases]
+        for name in own:
+            if name not in names:
+                raise ValueError(registry.unknown("phase", name, names))
+        optimizer = keras.optimizers.get(optimizer)
+        if optimizer is None:
+            raise ValueError("`optimizer` must be a Keras optimizer or the name of one, got None.")
+        shared = [name for name in names if name not in own]
+        optimizers = {
+            name: keras.optimizers.get(own[name])
+            if name in own
+            else (optimizer if name == shared[0] else _copy(optimizer))
+            for name in names
+        }
+        if len({id(optimizer) for optimizer in optimizers.values()}) < len(names):
+            raise ValueError("Each phase needs an optimizer of its own; one is given for several.")
+        return optimizers
 
     def _prepare(self):
-        """Build what depends on the built parts: every optimizer and the term trackers.
+        """Set up what depends on the built parts: every optimizer and the term trackers.
 
         All optimizers have to exist before anything restores their state.
         """
-        phases = self.phases if self.built else []
+        phases = self.phases
         for phase in phases:
             if not self.phase_optimizers[phase.name].built:
                 self.phase_optimizers[phase.name].build(phase.variables)
-        self._trackers = step.LossTrackers([name for phase in phases for name in phase.terms])
+        terms = [term for phase in phases for term in phase.terms]
+        if repeated := sorted({term for term in terms if terms.count(term) > 1}):
+            raise ValueError(f"Several parts of {self.name!r} log the loss terms {repeated}.")
+        self._trackers = step.LossTrackers(terms)
 
     @property
     def metrics(self):
@@ -177,6 +203,10 @@ class PhasedModel(keras.Model):
             reconstruction = self(batch.x, training=False)
             self.compute_metrics(batch.x, batch.target, reconstruction, batch.sample_weight)
         return self.get_metrics_result()
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """The compiled metrics between target and reconstruction; without `y` the target is x."""
+        return super().compute_metrics(x, x if y is None else y, y_pred, sample_weight)
 
     # Loops ----------------------------------------------------------------------------------------
 
@@ -218,16 +248,18 @@ class PhasedModel(keras.Model):
         self._initial_epoch = None
         if validation_data is not None:
             validation_data = self._checked(validation_data)
-        elif validation_split:
-            (x, y, sample_weight), validation_data = _split(
-                self.expectation.arrays(x, y, sample_weight), validation_split
-            )
+        counter = None
         if _is_array(x):
             arrays = self.expectation.arrays(x, y, sample_weight)
-            x, callbacks = self._shuffled(arrays, batch_size, callbacks, shuffle, steps_per_epoch)
+            if validation_split and validation_data is None:
+                arrays, validation_data = split(arrays, validation_split)
+            x = self._batches(arrays, batch_size, shuffle, steps_per_epoch)
             y = sample_weight = None
-        with health.value_errors():
-            return super().fit(
+            counter = EpochCounter(self._shuffle.state)
+        elif validation_split:
+            raise ValueError("`validation_split` divides arrays; pass `validation_data` instead.")
+        with health.value_errors(), first(counter, callbacks, self) as callbacks:
+            history = super().fit(
                 x,
                 y,
                 batch_size=None,
@@ -244,25 +276,22 @@ class PhasedModel(keras.Model):
                 validation_batch_size=validation_batch_size or batch_size,
                 validation_freq=validation_freq,
             )
+        # Keras does it for the first phase's: averages of weights (`use_ema`) take their place.
+        for phase in self.phases[1:]:
+            self.phase_optimizers[phase.name].finalize_variable_values(phase.variables)
+        return history
 
-    def _shuffled(self, arrays, batch_size, callbacks, shuffled, steps_per_epoch):
-        state = self._shuffle.state
+    def _batches(self, arrays, batch_size, shuffled, steps_per_epoch):
         if steps_per_epoch:  # Keras runs whole executions.
             steps_per_epoch = -(-steps_per_epoch // self.steps_per_execution)
             steps_per_epoch *= self.steps_per_execution
-        dataset = shuffle.batches(
+        return batches(
             arrays,
-            state,
+            self._shuffle.state,
             batch_size=batch_size or 32,
             shuffle=bool(shuffled),
             steps_per_epoch=steps_per_epoch,
         )
-        counter = shuffle.EpochCounter(state)
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            counter.set_model(self)
-            callbacks.callbacks.insert(0, counter)
-            return dataset, callbacks
-        return dataset, [counter, *keras.tree.flatten(callbacks or [])]
 
     def evaluate(
         self,
@@ -286,7 +315,7 @@ class PhasedModel(keras.Model):
         if _is_array(x) and not kwargs.get("_use_cached_eval_dataset"):
             data = self.expectation.arrays(x, y, sample_weight)
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        with randomness.afresh(self), health.value_errors():
+        with self._sampling_afresh(), health.value_errors():
             return super().evaluate(
                 x,
                 y,
@@ -311,15 +340,31 @@ class PhasedModel(keras.Model):
         with health.value_errors():
             return super().predict(x, batch_size, verbose, steps, callbacks)
 
-    def train_on_batch(self, *args, **kwargs):
+    def train_on_batch(self, x, *args, **kwargs):
         """One step on one batch, as `keras.Model.train_on_batch`."""
+        self.ensure_built(x)
         with health.value_errors():
-            return super().train_on_batch(*args, **kwargs)
+            return super().train_on_batch(x, *args, **kwargs)
 
-    def test_on_batch(self, *args, **kwargs):
+    def test_on_batch(self, x, *args, **kwargs):
         """The loss of one batch, as `keras.Model.test_on_batch`; it repeats exactly."""
-        with randomness.afresh(self), health.value_errors():
-            return super().test_on_batch(*args, **kwargs)
+        self.ensure_built(x)
+        with self._sampling_afresh(), health.value_errors():
+            return super().test_on_batch(x, *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        """The reconstruction of one batch, as `keras.Model.predict_on_batch`."""
+        self.ensure_built(x)
+        with health.value_errors():
+            return super().predict_on_batch(x)
+
+    @contextmanager
+    def _sampling_afresh(self):
+        with randomness.afresh(self, keep=self._shuffle.state) as self._set_aside:
+            try:
+                yield
+            finally:
+                self._set_aside = None
 
     def _checked(self, data):
         """Validation data with its arrays checked; pipelines are checked as they come."""
@@ -348,14 +393,20 @@ class PhasedModel(keras.Model):
         """Keras's, and for a compiled model the random state, so that training resumes exactly."""
         super().save_own_variables(store)
         if self.compiled:
-            store["random_state"] = randomness.snapshot(self)
+            # A callback may save in the middle of an evaluation, which has set the state aside.
+            evaluating = self._set_aside is not None
+            state = self._set_aside if evaluating else randomness.snapshot(self)
+            store["random_state"] = state
 
     def load_own_variables(self, store):
         """The inverse of `save_own_variables`."""
         values = {key: store[key] for key in store.keys() if key != "random_state"}  # noqa: SIM118
         super().load_own_variables(values)
         if self.compiled and "random_state" in store.keys():  # noqa: SIM118
-            randomness.restore(self, store["random_state"])
+            try:
+                randomness.restore(self, store["random_state"])
+            except ValueError as error:
+                warnings.warn(f"The random state was not loaded. {error}", stacklevel=2)
 
 
 def _copy(optimizer):
@@ -370,16 +421,3 @@ def _scaling(optimizer):
 
 def _is_array(x):
     return hasattr(x, "shape") or isinstance(x, (list, tuple))
-
-
-def _split(arrays, share):
-    """First rows for training, last ones for validation, as Keras's `validation_split` does."""
-    if not 0.0 < share < 1.0:
-        raise ValueError(f"`validation_split` must be between 0 and 1, got {share}.")
-    cut = int(np.floor(len(arrays[0]) * (1.0 - share)))
-    if cut == 0 or cut == len(arrays[0]):
-        raise ValueError(
-            f"`validation_split={share}` of {len(arrays[0])} rows leaves one part without rows."
-        )
-    train = [array[:cut] for array in arrays]
-    return (*train, None, None)[:3], tuple(array[cut:] for array in arrays)

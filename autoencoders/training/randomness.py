@@ -40,11 +40,21 @@ def restore(model, values):
 
 
 @contextmanager
-def afresh(model):
-    """Start every generator of the model at the same point each time; put them back after."""
+def afresh(model, keep=None):
+    """Start every generator of the model at the same point each time; put them back after.
+
+    Args:
+        model: The model.
+        keep: A state variable to leave alone.
+
+    Yields:
+        The state that is put back.
+    """
     before = snapshot(model)
-    restore(model, [(seed, _EVALUATION_COUNTER) for seed, _ in before])
+    for variable, (seed, _) in zip(states(model), before, strict=True):
+        if variable is not keep:
+            variable.assign((seed, _EVALUATION_COUNTER))
     try:
-        yield
+        yield before
     finally:
         restore(model, before)

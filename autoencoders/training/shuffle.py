@@ -7,6 +7,7 @@ permutation drawn from `(seed, e)`, both saved with the model, so any epoch can 
 
 import itertools
 import math
+from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -26,6 +27,34 @@ class EpochCounter(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Move on to the next epoch's order."""
         self._state.assign(self._state + np.array([0, 1]))
+
+
+@contextmanager
+def first(callback, callbacks, model):
+    """`callbacks` with `callback` in front, taken out of a list of Keras's own afterwards."""
+    if callback is None:
+        yield callbacks
+    elif isinstance(callbacks, keras.callbacks.CallbackList):
+        callback.set_model(model)
+        callbacks.callbacks.insert(0, callback)
+        try:
+            yield callbacks
+        finally:
+            callbacks.callbacks.remove(callback)
+    else:
+        yield [callback, *keras.tree.flatten(callbacks or [])]
+
+
+def split(arrays, share):
+    """First rows for training, last ones for validation, as Keras's `validation_split` does."""
+    if not 0.0 < share < 1.0:
+        raise ValueError(f"`validation_split` must be between 0 and 1, got {share}.")
+    cut = int(np.floor(len(arrays[0]) * (1.0 - share)))
+    if cut == 0 or cut == len(arrays[0]):
+        raise ValueError(
+            f"`validation_split={share}` of {len(arrays[0])} rows leaves one part without rows."
+        )
+    return tuple(a[:cut] for a in arrays), tuple(a[cut:] for a in arrays)
 
 
 def batches(arrays, state, *, batch_size, shuffle=True, steps_per_epoch=None):

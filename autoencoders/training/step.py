@@ -79,13 +79,24 @@ def _terms(phase, batch, training):
 
 def _mean(value, sample_weight):
     value = ops.cast(value, keras.config.floatx())
-    if sample_weight is not None and len(value.shape) == 1:
+    if len(value.shape) == 0:
+        return value
+    if sample_weight is not None:
         value = value * ops.cast(ops.reshape(sample_weight, (-1,)), value.dtype)
-    return ops.mean(value)
+    # A replica may get a batch without rows.
+    return ops.divide_no_nan(ops.sum(value), ops.cast(ops.size(value), value.dtype))
 
 
 def keras_loss(loss, y_true, y_pred, sample_weight=None):
-    """A Keras loss as a loss term: a scalar, with a weight per row whatever the rank of a row."""
+    """A Keras loss as a loss term, with a weight per row whatever the rank of a row.
+
+    Returns:
+        A scalar, weighted; or, from a loss without reduction, one unweighted value per row.
+    """
+    y_true, y_pred = (ops.cast(y, loss.dtype) for y in (y_true, y_pred))
+    if loss.reduction in (None, "none"):
+        values = loss(y_true, y_pred)
+        return ops.mean(ops.reshape(values, (ops.shape(values)[0], -1)), axis=-1)
     if sample_weight is not None:
         # Keras aligns weights with losses of one rank more at most; images have two more.
         rank = len(loss.call(y_true, y_pred).shape)

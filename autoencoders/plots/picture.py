@@ -1,0 +1,17 @@
+"""The figure that every plot returns."""
+
+import io
+
+from matplotlib.figure import Figure
+
+
+class Picture(Figure):
+    """A `matplotlib.figure.Figure` that notebooks show by themselves, without pyplot's state."""
+
+    def __init__(self, width, height):
+        super().__init__(figsize=(width, height), layout="constrained")
+
+    def _repr_png_(self):
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
