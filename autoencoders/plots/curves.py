@@ -1,7 +1,7 @@
 """Curves and histograms."""
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 
 from autoencoders.plots.picture import Picture
 
@@ -29,6 +29,10 @@ def errors(normal, anomalous=None, *, threshold=None):
     if threshold is not None:
         axis.axvline(threshold, color="black", linestyle="--", label="threshold")
     axis.set_xscale("log")
+    # Errors often span less than two decades, where the default labels run into each other.
+    axis.xaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    for which in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
+        which(StrMethodFormatter("{x:g}"))
     axis.set_xlabel("reconstruction error")
     axis.set_ylabel("rows")
     axis.legend()
