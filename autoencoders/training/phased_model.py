@@ -28,6 +28,7 @@ class PhasedModel(keras.Model):
         self._trackers = step.LossTrackers(())
         self._shuffle = keras.random.SeedGenerator(name="shuffle")
         self._set_aside = None
+        self._checked_before = dict.fromkeys(("train", "test", "predict"), False)
 
     @property
     def phases(self):
@@ -176,23 +177,33 @@ class PhasedModel(keras.Model):
 
     def train_step(self, data):
         """One step: every phase in order, each with its loss, gradient and update."""
-        batch = self._batch(data)
+        batch = self._batch(data, "train")
         terms = step.train(self.phases, self.phase_optimizers, batch)
         return self._log(batch, terms)
 
     def test_step(self, data):
         """The same losses under the same names, without updates."""
-        batch = self._batch(data)
+        batch = self._batch(data, "test")
         return self._log(batch, step.evaluate(self.phases, batch))
 
     def predict_step(self, data):
         """The reconstruction of a batch."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self(self.expectation.tensor(x, "x"), training=False)
+        if not self._checked_before["predict"]:
+            x = self.expectation.tensor(x, "x")
+        return self(x, training=False)
 
-    def _batch(self, data):
+    def _batch(self, data, loop):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        return step.Batch(*self.expectation.tensors(x, y, sample_weight))
+        if not self._checked_before[loop]:
+            x, y, sample_weight = self.expectation.tensors(x, y, sample_weight)
+        return step.Batch(x, x if y is None else y, sample_weight)
+
+    def _note_checked(self, loop, checked):
+        """Whether the data of a loop was checked whole: its step then spends no time on that."""
+        if self._checked_before[loop] != checked:
+            self._checked_before[loop] = checked
+            setattr(self, f"{loop}_function", None)  # traced with the other
 
     def _log(self, batch, terms):
         size = ops.shape(batch.x)[0]
@@ -249,6 +260,7 @@ class PhasedModel(keras.Model):
         if validation_data is not None:
             validation_data = self._checked(validation_data)
         counter = None
+        self._note_checked("train", _is_array(x))
         if _is_array(x):
             arrays = self.expectation.arrays(x, y, sample_weight)
             if validation_split and validation_data is None:
@@ -311,6 +323,7 @@ class PhasedModel(keras.Model):
             ValueError: as `fit` does.
         """
         self.ensure_built(x)
+        self._note_checked("test", _is_array(x))
         # Within `fit`, Keras passes data that has been checked already.
         if _is_array(x) and not kwargs.get("_use_cached_eval_dataset"):
             data = self.expectation.arrays(x, y, sample_weight)
@@ -335,6 +348,7 @@ class PhasedModel(keras.Model):
             ValueError: NaN, wrong shape or wrong dtype.
         """
         self.ensure_built(x)
+        self._note_checked("predict", _is_array(x))
         if _is_array(x):
             x = self.expectation.array(x, "x")
         with health.value_errors():
@@ -343,18 +357,21 @@ class PhasedModel(keras.Model):
     def train_on_batch(self, x, *args, **kwargs):
         """One step on one batch, as `keras.Model.train_on_batch`."""
         self.ensure_built(x)
+        self._note_checked("train", False)
         with health.value_errors():
             return super().train_on_batch(x, *args, **kwargs)
 
     def test_on_batch(self, x, *args, **kwargs):
         """The loss of one batch, as `keras.Model.test_on_batch`; it repeats exactly."""
         self.ensure_built(x)
+        self._note_checked("test", False)
         with self._sampling_afresh(), health.value_errors():
             return super().test_on_batch(x, *args, **kwargs)
 
     def predict_on_batch(self, x):
         """The reconstruction of one batch, as `keras.Model.predict_on_batch`."""
         self.ensure_built(x)
+        self._note_checked("predict", False)
         with health.value_errors():
             return super().predict_on_batch(x)
 

@@ -105,4 +105,6 @@ def batches(arrays, state, *, batch_size, shuffle=True, steps_per_epoch=None):
         lambda index: tuple(tf.gather(tensor, index) for tensor in tensors),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False  # nothing to fuse here
+    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
