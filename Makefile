@@ -14,7 +14,7 @@ test: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
-# Trains on full MNIST until the published figures are reached: about ten minutes.
+# Trains on full MNIST until the published figures are reached: a few minutes.
 figures: $(VENV)/installed
 	$(BIN)/python -m pytest -m figures
 

@@ -37,11 +37,6 @@ def test_linear_autoencoder_against_pca(mnist):
     assert error == pytest.approx(pca, rel=0.005)
 
 
-def test_dense_autoencoder_against_pca():
-    """The bundled weights, measured again when the card was written."""
-    assert autoencoders.info("ae_mlp")["weights"]["mnist"]["figures"]["squared_error"] < 0.5 * 13.19
-
-
 @pytest.mark.parametrize("name", autoencoders.list_models(pretrained="mnist"))
 def test_bundled_weights_have_the_figures_of_their_card(name, mnist):
     model = autoencoders.get(name, weights="mnist")
@@ -52,7 +47,8 @@ def test_bundled_weights_have_the_figures_of_their_card(name, mnist):
     for figure, value in figures.items():
         assert logs[figure] == pytest.approx(value, rel=0.01), figure
     pca = metrics.pca_squared_error(*mnist, model.latent_shape[0])
-    assert logs["squared_error"] < pca
+    # The plain autoencoder, which has nothing else to do, has to be far better.
+    assert logs["squared_error"] < (0.5 * pca if name == "ae_mlp" else pca)
 
 
 def _by_recipe(name, mnist):
