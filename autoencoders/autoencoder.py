@@ -69,6 +69,10 @@ class Autoencoder(PhasedModel):
     def build(self, input_shape):
         """Create what is not built yet, for inputs of shape `(batch, *input_shape)`."""
         self._row_shape = tuple(input_shape[1:])
+        output_shape = tuple(getattr(self.decoder, "output_shape", None) or ())[1:]
+        if len(output_shape) == len(self._row_shape):  # where the encoder leaves a size open
+            sizes = zip(self._row_shape, output_shape, strict=True)
+            self._row_shape = tuple(out if own is None else own for own, out in sizes)
         row = self._zeros()
         code, reconstruction = self.run_parts(row, training=False)
         if tuple(reconstruction.shape) != tuple(row.shape):

@@ -160,6 +160,27 @@ def test_export(model, x, tmp_path):
     np.testing.assert_allclose(served.serve(x), expected, atol=1e-6)
 
 
+def test_rows_of_any_length():
+    """Sizes that the networks leave open stay open; one that only the decoder fixes is fixed."""
+    x = RNG.normal(size=(9, 12, 3)).astype("float32")
+    encoder = keras.Sequential([keras.Input((None, 3)), keras.layers.GRU(4, return_sequences=True)])
+    decoder = keras.Sequential([keras.Input((None, 4)), keras.layers.Dense(3)])
+    model = autoencoders.Autoencoder(encoder, decoder)
+    model.compile("adam")
+    for length in (12, 1, 5):
+        model.fit(x[:, :length], verbose=0)
+        assert model.reconstruction_error(x[:, :length]).shape == (9,)
+
+    encoder = keras.Sequential([keras.Input((None, 3)), keras.layers.GRU(4)])
+    decoder = keras.Sequential([keras.Input((4,)), keras.layers.RepeatVector(12)])
+    decoder.add(keras.layers.Dense(3))
+    model = autoencoders.Autoencoder(encoder, decoder)
+    model.compile("adam")
+    model.fit(x, verbose=0)
+    with pytest.raises(ValueError, match=r"must have shape \(n, 12, 3\), got \(9, 5, 3\)"):
+        model.fit(x[:, :5], verbose=0)
+
+
 def test_parts_that_do_not_fit_together():
     encoder, _ = networks.mlp((6,), 3)
     _, decoder = networks.mlp((5,), 3)
