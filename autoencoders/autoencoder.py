@@ -7,7 +7,7 @@ from keras import ops
 from autoencoders import losses
 from autoencoders.layers import Bottleneck
 from autoencoders.serialization import PACKAGE
-from autoencoders.training import health
+from autoencoders.training import health, randomness
 from autoencoders.training.phased_model import PhasedModel
 from autoencoders.training.rows import RowRunner
 from autoencoders.training.step import Phase, keras_loss
@@ -74,17 +74,22 @@ class Autoencoder(PhasedModel):
             sizes = zip(self._row_shape, output_shape, strict=True)
             self._row_shape = tuple(out if own is None else own for own, out in sizes)
         row = self._zeros()
-        code, reconstruction = self.run_parts(row, training=False)
+        with randomness.afresh(self):
+            code, reconstruction = self.run_parts(row, training=False)
         if tuple(reconstruction.shape) != tuple(row.shape):
             raise ValueError(
                 f"The decoder gives rows of shape {tuple(reconstruction.shape[1:])}, but the "
                 f"input's rows have shape {tuple(row.shape[1:])}."
             )
         self._latent_shape = tuple(code.shape[1:])
+        if None in self._row_shape:  # sizes of the code that follow the input's are open, too
+            other = self._code(self._features(self._zeros(open_size=48), training=False))
+            sizes = zip(code.shape[1:], other.shape[1:], strict=True)
+            self._latent_shape = tuple(a if a == b else None for a, b in sizes)
         super().build(input_shape)
 
-    def _zeros(self):
-        return ops.zeros((1, *(size or 32 for size in self._row_shape)))
+    def _zeros(self, open_size=32):
+        return ops.zeros((1, *(size or open_size for size in self._row_shape)))
 
     def run_parts(self, x, training):
         """Call every part once, as `build` needs it; a subclass adds its own.
@@ -92,7 +97,9 @@ class Autoencoder(PhasedModel):
         Returns:
             The code and the reconstruction.
         """
-        code = self._code(self._features(x, training))
+        features = self._features(x, training)
+        code = self._code(features)
+        self._draw(features, training)
         for penalty in self.penalties:
             penalty(code)
         return code, self._decode(code, training)
@@ -103,9 +110,13 @@ class Autoencoder(PhasedModel):
         values = [(variable, variable.value) for variable in self.variables]
         with keras.StatelessScope(values, collect_losses=True):
             self.run_parts(self._zeros(), training=True)
-            self._has_layer_losses = bool(self._layer_losses())
+            self.note_layer_losses()
         self._rows.clear()
         super()._prepare()
+
+    def note_layer_losses(self):
+        """Note, right after `run_parts`, which parts have losses of their own."""
+        self._has_layer_losses = bool(self._layer_losses())
 
     @property
     def parts(self):
@@ -226,6 +237,8 @@ class Autoencoder(PhasedModel):
                 f"{self.name!r} has no prior to sample from. Generative models do: the "
                 "variational and adversarial families."
             )
+        if None in self.latent_shape:
+            raise ValueError(f"{self.name!r} has codes of open shape {self.latent_shape}.")
         z = prior.sample((n, *self.latent_shape), seed=seed)
         return self.decode(ops.convert_to_numpy(z))
 

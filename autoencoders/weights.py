@@ -107,6 +107,14 @@ def load(weights, build):
     return model
 
 
+def same_kind(trained, model):
+    """Whether two models are of one family: same class, same parts, whatever their sizes."""
+    return type(trained) is type(model) and all(
+        type(getattr(trained, part)) is type(getattr(model, part))
+        for part in ("bottleneck", "corruption", "likelihood")
+    )
+
+
 def transplant(trained, model):
     """Copy the tensors of `trained` into `model`, a model of the same layers.
 
@@ -122,7 +130,7 @@ def transplant(trained, model):
         (ours.part, ours.variable.name) == (theirs.part, theirs.variable.name)
         for ours, theirs in pairs
     )
-    if not same_layers or type(model) is not type(trained):
+    if not same_layers or not same_kind(trained, model):
         raise ValueError(f"The weights belong to a model with other layers than {model.name!r}.")
     misfits = [
         f"{ours.part}/{ours.variable.path} {_shape(theirs)} into {_shape(ours)}"
@@ -131,7 +139,10 @@ def transplant(trained, model):
     ]
     same_rows = model.row_shape == trained.row_shape
     if misfits and same_rows:
-        raise ValueError(f"The weights do not fit {model.name!r}: {'; '.join(misfits)}.")
+        raise ValueError(
+            f"The weights do not fit {model.name!r}: {'; '.join(misfits)}. Pass the arguments that "
+            "they were trained with."
+        )
     for ours, theirs in pairs:
         if _shape(ours) == _shape(theirs):
             ours.variable.assign(theirs.variable)

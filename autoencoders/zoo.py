@@ -98,7 +98,9 @@ def get(name, weights=None, *, compile=True, **overrides):
         model = trained
     else:
         model = _build(name, arguments)
-        if found:
+        if found and found.whole_model and not overrides and weights_.same_kind(trained, model):
+            model = trained
+        elif found:
             weights_.transplant(trained, model)
     if compile:
         model.compile(**compile_arguments(card["recipe"]))

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 import autoencoders
-from autoencoders import networks
+from autoencoders import layers, networks
 from autoencoders.models.adversarial import AdversarialAutoencoder
 from tests.dense import RNG, build, rows
 
@@ -142,6 +142,28 @@ def test_compiling_again_without_metrics(model, x):
     assert set(model.evaluate(x, verbose=0, return_dict=True)) == {"loss", "reconstruction_loss"}
 
 
+def test_averaged_weights_with_a_bottleneck(x):
+    encoder, decoder = networks.mlp((6,), 3, (8,), code=False)
+    model = AdversarialAutoencoder(
+        encoder,
+        decoder,
+        bottleneck=layers.GaussianBottleneck(3),
+        discriminator=networks.discriminator(3, (4,)),
+    )
+    model.compile(keras.optimizers.Adam(use_ema=True))
+    model.fit(x, verbose=0)
+    # Variables of two phases end at the average of the later one.
+    for name, parts in (("reconstruction", ["decoder"]), ("generator", ["encoder", "bottleneck"])):
+        (phase,) = (phase for phase in model.phases if phase.name == name)
+        averages = model.phase_optimizers[name]._model_variables_moving_average
+        own = {id(v) for part in parts for v in getattr(model, part).weights}
+        pairs = zip(phase.variables, averages, strict=True)
+        compared = [(v, average) for v, average in pairs if id(v) in own]
+        assert len(compared) == len(own)
+        for variable, average in compared:
+            np.testing.assert_array_equal(variable, average)
+
+
 def test_averaged_weights_take_their_place_in_every_phase(x):
     model = autoencoders.get("aae_mlp", input_shape=(6,), hidden_units=(8,))
     model.compile(keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.5))
@@ -170,6 +192,9 @@ def test_rows_of_any_length():
     for length in (12, 1, 5):
         model.fit(x[:, :length], verbose=0)
         assert model.reconstruction_error(x[:, :length]).shape == (9,)
+        codes = model.encode(x[:, :length])
+        assert model.decode(codes).shape == (9, length, 3)
+    assert model.latent_shape == (None, 4)
 
     encoder = keras.Sequential([keras.Input((None, 3)), keras.layers.GRU(4)])
     decoder = keras.Sequential([keras.Input((4,)), keras.layers.RepeatVector(12)])

@@ -177,6 +177,11 @@ def test_a_discriminators_regularizers_act_on_the_discriminator(x):
     model = AdversarialAutoencoder(encoder, decoder, discriminator=discriminator)
     model.compile(keras.optimizers.SGD(0.1))
     assert "regularization_loss" not in model.evaluate(x, verbose=0, return_dict=True)
+    logs = model.evaluate(x, verbose=0, return_dict=True)
+    light = model.evaluate(x, sample_weight=np.full(len(x), 0.01), verbose=0, return_dict=True)
+    term = "discriminator_regularization_loss"  # of the weights, not of the rows
+    assert light[term] == pytest.approx(logs[term], rel=1e-5)
+    assert light["discriminator_loss"] == pytest.approx(0.01 * logs["discriminator_loss"], rel=0.1)
     discriminator.layers[0].kernel_regularizer.l2 = 2.0
     model.compile(keras.optimizers.SGD(0.1))
     before = np.abs(discriminator.layers[0].kernel.numpy()).mean()
@@ -364,6 +369,39 @@ def test_targets_outside_the_likelihoods_support(x):
     with pytest.raises(ValueError, match=r"`x` must lie in \[0, 1\]"):
         model.fit(generator(), verbose=0)
     autoencoders.get("vae_mlp", input_shape=(6,), likelihood="gaussian").fit(x, verbose=0)
+
+
+def test_a_refused_batch_changes_nothing(x):
+    """Not even what does not read it: weight decay, moving averages, counters, generators."""
+    encoder, decoder = networks.mlp((6,), 3)
+    encoder = keras.Sequential([keras.Input((6,)), keras.layers.BatchNormalization(), encoder])
+    model = AdversarialAutoencoder(encoder, decoder, discriminator=networks.discriminator(3, (4,)))
+    model.compile(keras.optimizers.AdamW(weight_decay=0.1))
+    bad = x.copy()
+    bad[3, 2] = np.nan
+
+    def state():
+        optimizers = model.phase_optimizers.values()
+        return [v.numpy() for part in (model, *optimizers) for v in part.variables]
+
+    before = state()
+    for batch in ((bad,), (x, bad), (x, x, np.full(len(x), np.nan))):
+        with pytest.raises(ValueError, match="must be finite"):
+            model.train_on_batch(*batch)
+        with pytest.raises(ValueError, match="must be finite"):
+            model.fit(tf.data.Dataset.from_tensors(batch), verbose=0)
+    for old, new in zip(before, state(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_batches_are_checked_for_rows_and_weights(model, x):
+    with pytest.raises(ValueError, match="`y` must have as many rows as `x`, 40; got 1"):
+        model.train_on_batch(x, x[:1])
+    with pytest.raises(ValueError, match="`sample_weight` must have as many rows"):
+        model.train_on_batch(x, x, np.ones(1, "float32"))
+    with pytest.raises(ValueError, match=r"one weight per row; got \(40, 6\)"):
+        model.train_on_batch(x, x, np.ones((40, 6), "float32"))
+    assert np.isfinite(model.train_on_batch(x, x, np.ones(40, "int64"))).all()
 
 
 def test_other_bad_arguments(model, x):

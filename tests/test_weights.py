@@ -66,6 +66,8 @@ def test_a_saved_model_of_another_kind(tmp_path):
     autoencoders.get("vae_mlp", weights="digits").save(tmp_path / "vae.keras")
     with pytest.raises(ValueError, match="model with other layers than 'ae_mlp'"):
         autoencoders.get("ae_mlp", weights=tmp_path / "vae.keras", input_shape=(8, 8, 1))
+    with pytest.raises(ValueError, match="model with other layers than 'ae_mlp'"):
+        autoencoders.get("ae_mlp", weights=tmp_path / "vae.keras")
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(tmp_path / "other.keras")
     with pytest.raises(ValueError, match="holds a Sequential, not an Autoencoder"):
         autoencoders.get("ae_mlp", weights=tmp_path / "other.keras")
@@ -80,6 +82,15 @@ def test_a_saved_model_gives_its_weights_to_another_shape(name, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
     with pytest.warns(UserWarning, match="3 of .* tensors were not loaded"):
         autoencoders.get(name, weights=tmp_path / "m.keras", input_shape=(9, 8, 1))
+
+
+def test_a_saved_model_keeps_its_own_architecture(tmp_path):
+    model = autoencoders.get("ae_mlp", input_shape=(6,), hidden_units=(7,), latent_dim=3)
+    model.save(tmp_path / "m.keras")
+    same = autoencoders.get("ae_mlp", weights=tmp_path / "m.keras")
+    assert same.compiled
+    for ours, theirs in zip(same.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_from_keras_own_weights_file(tmp_path):

@@ -97,6 +97,11 @@ def _fit(name, chosen, recipe, x_train, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     if partial.is_file():
         model = autoencoders.load(partial)
+        if model.epochs_trained > recipe["epochs"]:
+            raise ValueError(
+                f"{partial} has had {model.epochs_trained} epochs already, more than the "
+                f"{recipe['epochs']} asked for; delete it to start anew."
+            )
         console.print(f"Going on after epoch {model.epochs_trained}, from {partial}")
     else:
         keras.utils.set_random_seed(recipe["seed"])

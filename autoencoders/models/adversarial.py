@@ -44,6 +44,7 @@ class AdversarialAutoencoder(Autoencoder):
             raise TypeError(f"`prior` must have a `sample` method, got {prior!r}.")
         self.discriminator = discriminator
         self._prior = prior or StandardNormal()
+        self._discriminator_has_losses = False
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -61,33 +62,37 @@ class AdversarialAutoencoder(Autoencoder):
     @property
     def phases(self):
         """Reconstruction, then discriminator and generator."""
+        discriminator = self.discriminator.trainable_variables
         encoder = self.encoder.trainable_variables
         if self.bottleneck is not None:
             encoder = encoder + self.bottleneck.trainable_variables
+        others = {id(variable) for variable in discriminator}
+        rest = [variable for variable in self.trainable_variables if id(variable) not in others]
+        terms = ("discriminator_loss",)
+        if self._discriminator_has_losses:
+            terms = (*terms, "discriminator_regularization_loss")
         return [
-            Phase(
-                "reconstruction",
-                self.reconstruction_phase,
-                self.reconstruction_terms,
-                encoder + self.decoder.trainable_variables,
-            ),
-            Phase(
-                "discriminator",
-                self.discriminator_phase,
-                ("discriminator_loss",),
-                self.discriminator.trainable_variables,
-            ),
+            Phase("reconstruction", self.reconstruction_phase, self.reconstruction_terms, rest),
+            Phase("discriminator", self.discriminator_phase, terms, discriminator),
             Phase("generator", self.generator_phase, ("generator_loss",), encoder),
         ]
 
+    def note_layer_losses(self):
+        """Note which parts have losses of their own, the discriminator included."""
+        super().note_layer_losses()
+        self._discriminator_has_losses = bool(self.discriminator.losses)
+
     def discriminator_phase(self, batch, training):
-        """Tell draws from the prior (1) from codes (0), plus the discriminator's regularizers."""
+        """Tell draws from the prior (1) from codes (0): one loss per row; and regularizers."""
         codes = self._latent(batch.x, training)
         draws = self.prior.sample(ops.shape(codes), seed=self.seed_generator)
         real = self.discriminator(draws, training=training)
         fake = self.discriminator(codes, training=training)
         loss = 0.5 * (_cross_entropy(1, real) + _cross_entropy(0, fake))
-        return {"discriminator_loss": loss + sum(self.discriminator.losses)}
+        terms = {"discriminator_loss": loss}
+        if self._discriminator_has_losses:
+            terms["discriminator_regularization_loss"] = sum(self.discriminator.losses)
+        return terms
 
     def generator_phase(self, batch, training):
         """Make the discriminator take codes for draws from the prior: one loss per row."""

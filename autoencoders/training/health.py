@@ -109,13 +109,26 @@ class Expectation:
                 target = tf.identity(target)
                 x = target if y is None else x
         if sample_weight is not None:
+            sample_weight = tf.cast(sample_weight, keras.config.floatx())
+            if sample_weight.shape.rank not in (1, None):
+                raise ValueError(
+                    "`sample_weight` must have shape (n,), one weight per row; got "
+                    f"{tuple(sample_weight.shape)}."
+                )
             sample_weight = tf.debugging.check_numerics(
                 sample_weight, f"`sample_weight` {_NON_FINITE}"
             )
+        for name, part in (("y", target), ("sample_weight", sample_weight)):
+            if part is not None and not part.shape[:1].is_compatible_with(x.shape[:1]):
+                raise ValueError(
+                    f"`{name}` must have as many rows as `x`, {x.shape[0]}; got {part.shape[0]}."
+                )
         return x, target, sample_weight
 
     def tensor(self, data, name):
         """One batch inside a step, at Keras's precision, which nothing reads unless finite."""
+        if not hasattr(data, "shape"):
+            raise ValueError(f"`{name}` must be one dense array, got a {type(data).__name__}.")
         self.spec(data.dtype, data.shape, name)
         data = tf.cast(data, keras.config.floatx())
         return tf.debugging.check_numerics(data, f"`{name}` {_NON_FINITE}")

@@ -377,11 +377,13 @@ class PhasedModel(keras.Model):
 
     @contextmanager
     def _sampling_afresh(self):
-        with randomness.afresh(self, keep=self._shuffle.state) as self._set_aside:
+        outer = self._set_aside
+        with randomness.afresh(self, keep=self._shuffle.state) as before:
+            self._set_aside = before if outer is None else outer
             try:
                 yield
             finally:
-                self._set_aside = None
+                self._set_aside = outer
 
     def _checked(self, data):
         """Validation data with its arrays checked; pipelines are checked as they come."""

@@ -41,16 +41,21 @@ def train(phases, optimizers, batch):
         Dict of every loss term, as scalars.
     """
     terms = {}
-    for phase in phases:
-        optimizer = optimizers[phase.name]
-        variables = [variable.value for variable in phase.variables]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            phase_terms = _terms(phase, batch, training=True)
-            # Gradients are summed over replicas, so that each contributes its share of the mean.
-            loss = optimizer.scale_loss(total(phase_terms) / _replicas())
-        optimizer.apply(tape.gradient(loss, variables), phase.variables)
-        terms.update(phase_terms)
+    # Nothing runs before the batch is found good, weight decay and moving averages included.
+    with tf.control_dependencies([part for part in batch if part is not None]):
+        for phase in phases:
+            terms.update(_update(phase, optimizers[phase.name], batch))
+    return terms
+
+
+def _update(phase, optimizer, batch):
+    variables = [variable.value for variable in phase.variables]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        terms = _terms(phase, batch, training=True)
+        # Gradients are summed over replicas, so that each contributes its share of the mean.
+        loss = optimizer.scale_loss(total(terms) / _replicas())
+    optimizer.apply(tape.gradient(loss, variables), phase.variables)
     return terms
 
 
