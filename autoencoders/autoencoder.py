@@ -76,16 +76,17 @@ class Autoencoder(PhasedModel):
         row = self._zeros()
         with randomness.afresh(self):
             code, reconstruction = self.run_parts(row, training=False)
+            # Sizes of the code that follow open sizes of the input are open, too.
+            other = code
+            if None in self._row_shape:
+                other = self._code(self._features(self._zeros(open_size=48), training=False))
         if tuple(reconstruction.shape) != tuple(row.shape):
             raise ValueError(
                 f"The decoder gives rows of shape {tuple(reconstruction.shape[1:])}, but the "
                 f"input's rows have shape {tuple(row.shape[1:])}."
             )
-        self._latent_shape = tuple(code.shape[1:])
-        if None in self._row_shape:  # sizes of the code that follow the input's are open, too
-            other = self._code(self._features(self._zeros(open_size=48), training=False))
-            sizes = zip(code.shape[1:], other.shape[1:], strict=True)
-            self._latent_shape = tuple(a if a == b else None for a, b in sizes)
+        sizes = zip(code.shape[1:], other.shape[1:], strict=True)
+        self._latent_shape = tuple(a if a == b else None for a, b in sizes)
         super().build(input_shape)
 
     def _zeros(self, open_size=32):
