@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import autoencoders
-from autoencoders.training import shuffle
+from autoencoders.training.fused import Feed
+from autoencoders.training.shuffle import Order, batches
 from tests import checks
 
 
@@ -205,20 +206,22 @@ def test_keras_may_be_imported_first(tmp_path):
 # The shuffle order --------------------------------------------------------------------------------
 
 
-def _epochs(rows, count, **options):
+def _epochs(rows, count, *, shuffle=True, steps_per_epoch=None):
+    """The rows of each batch of the first epochs; both ways of feeding a model give the same."""
     state = keras.Variable(np.array([7, 0]), dtype="int64")
-    options = {"batch_size": 4, **options}
-    dataset = shuffle.batches((np.arange(rows), -np.arange(rows)), state, **options)
-    seen, iterator = [], None
+    order = Order(rows, state, batch_size=4, shuffle=shuffle, steps_per_epoch=steps_per_epoch)
+    arrays = (np.arange(rows), -np.arange(rows))
+    dataset, feed = batches(arrays, order), Feed(arrays, order)
+    seen = []
     for _ in range(count):
-        if "steps_per_epoch" in options:
-            iterator = iterator or iter(dataset)
-            batches = [next(iterator) for _ in range(options["steps_per_epoch"])]
-        else:
-            batches = list(dataset)
+        epoch = [(a.numpy().tolist(), b.numpy().tolist()) for a, b in dataset]
+        feed.begin()
+        for a, b in epoch:
+            ((chunk, begin, _, _),) = feed.take(1)
+            assert [part[begin].numpy().tolist() for part in chunk] == [a, b]
+        assert all(a == [-number for number in b] for a, b in epoch)
         state.assign_add(np.array([0, 1]))
-        assert all(np.array_equal(a, -b) for a, b in batches)
-        seen.append([a.numpy().tolist() for a, _ in batches])
+        seen.append([a for a, _ in epoch])
     return seen
 
 
@@ -245,7 +248,12 @@ def test_steps_per_epoch_goes_on_where_the_last_epoch_ended():
 
 def test_every_order_is_equally_likely():
     """Of three rows, each of the six orders comes up a sixth of the time."""
-    orders = [tuple(_flat(epoch)) for epoch in _epochs(3, 1200, steps_per_epoch=1)]
+    state = keras.Variable(np.array([7, 0]), dtype="int64")
+    order = Order(3, state, batch_size=3, shuffle=True)
+    orders = []
+    for _ in range(1200):
+        orders.append(tuple(order.epoch()[0]))
+        state.assign_add(np.array([0, 1]))
     counts = [orders.count(order) for order in sorted(set(orders))]
     assert len(counts) == 6
     # Chi-squared with 5 degrees of freedom: below 20.5 with probability 0.999.

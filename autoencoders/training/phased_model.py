@@ -2,21 +2,25 @@
 
 import warnings
 from contextlib import contextmanager
+from functools import partial
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from autoencoders import losses, registry
-from autoencoders.training import health, randomness, step
-from autoencoders.training.shuffle import EpochCounter, batches, first, split
+from autoencoders.training import choice, health, randomness, step
+from autoencoders.training.fused import Feed, Programs, operations
+from autoencoders.training.shuffle import EpochCounter, Order, batches, first, split
 
 
 class PhasedModel(keras.Model):
     """A `keras.Model` whose training step runs phases, and whose training resumes exactly.
 
     Beside the step it looks after what surrounds it: an optimizer per phase, a logged mean per
-    loss term, data that is checked before it is used, an evaluation that repeats, and a saved
-    file that holds all state of a training run.
+    loss term, data that is checked before it is used, programs that run many steps at once, an
+    evaluation that repeats, and a saved file that holds all state of a training run.
 
     A subclass gives `phases`, `expectation` and `call`.
     """
@@ -29,6 +33,11 @@ class PhasedModel(keras.Model):
         self._shuffle = keras.random.SeedGenerator(name="shuffle")
         self._set_aside = None
         self._checked_before = dict.fromkeys(("train", "test", "predict"), False)
+        self._jit_compile_argument = "auto"
+        self._steps_per_execution_argument = None
+        self._training_loop = None
+        self._programs = Programs(self)
+        self._validation_feed = None
 
     @property
     def phases(self):
@@ -59,6 +68,15 @@ class PhasedModel(keras.Model):
         A run goes on where a saved model left it with `initial_epoch=model.epochs_trained`.
         """
         return int(self._shuffle.state.numpy()[1])
+
+    @property
+    def training_loop(self):
+        """How the last `fit` ran, as a `training.choice.TrainingLoop`; None before the first.
+
+        `compile` overrides it: `jit_compile=True` or `False` for or against XLA, and
+        `steps_per_execution` (1, say) for Keras's own loop.
+        """
+        return self._training_loop
 
     def ensure_built(self, x=None):
         """Build the model if it is not built: from what it knows, or from the data `x`.
@@ -104,8 +122,11 @@ class PhasedModel(keras.Model):
             phase_optimizers: Optimizers by phase name, for models with several phases.
             metrics, weighted_metrics: Keras metrics between target and reconstruction (as
                 `predict` gives it, after the update).
-            run_eagerly, steps_per_execution, auto_scale_loss: As in Keras.
-            jit_compile: As in Keras, but "auto" means False.
+            run_eagerly, auto_scale_loss: As in Keras.
+            steps_per_execution: None runs as many steps over arrays in one program as pay off. A
+                number keeps Keras's own loop, with so many steps per launch.
+            jit_compile: Whether XLA compiles the steps. "auto" decides by itself for arrays (see
+                `training_loop`) and is False for pipelines.
 
         Raises:
             ValueError: `phase_optimizers` names a phase that the model does not have.
@@ -127,6 +148,9 @@ class PhasedModel(keras.Model):
         first = next(iter(optimizers))
         self.phase_optimizers = {**optimizers, first: self.optimizer}
         self._loss_argument = loss
+        self._jit_compile_argument = jit_compile
+        self._steps_per_execution_argument = steps_per_execution
+        self._programs.clear()
         self.compiled_loss = compiled_loss
         self._has_metrics = bool(metrics or weighted_metrics)
         if self.built:
@@ -259,51 +283,61 @@ class PhasedModel(keras.Model):
         self._initial_epoch = None
         if validation_data is not None:
             validation_data = self._checked(validation_data)
-        counter = None
         self._note_checked("train", _is_array(x))
+        feed = counter = None
         if _is_array(x):
             arrays = self.expectation.arrays(x, y, sample_weight)
             if validation_split and validation_data is None:
                 arrays, validation_data = split(arrays, validation_split)
-            x = self._batches(arrays, batch_size, shuffle, steps_per_epoch)
-            y = sample_weight = None
-            counter = EpochCounter(self._shuffle.state)
+            order = Order(
+                len(arrays[0]),
+                self._shuffle.state,
+                batch_size=batch_size or 32,
+                shuffle=bool(shuffle),
+                steps_per_epoch=steps_per_epoch,
+            )
+            feed = Feed(arrays, order) if self._fuses("train") else None
+            x = feed.keras_steps() if feed else batches(arrays, order)
+            y = sample_weight = steps_per_epoch = None
+            counter = EpochCounter(self._shuffle.state, partial(self._begin_epoch, feed))
         elif validation_split:
             raise ValueError("`validation_split` divides arrays; pass `validation_data` instead.")
-        with health.value_errors(), first(counter, callbacks, self) as callbacks:
-            history = super().fit(
-                x,
-                y,
-                batch_size=None,
-                epochs=epochs,
-                verbose=verbose,
-                callbacks=callbacks,
-                validation_data=validation_data,
-                # Other pipelines shuffle by themselves, and Keras would say so.
-                shuffle=shuffle and isinstance(x, keras.utils.PyDataset),
-                sample_weight=sample_weight,
-                initial_epoch=initial_epoch,
-                steps_per_epoch=steps_per_epoch,
-                validation_steps=validation_steps,
-                validation_batch_size=validation_batch_size or batch_size,
-                validation_freq=validation_freq,
-            )
+        if feed is None:
+            self._training_loop = choice.KERAS
+        validation_batch_size = validation_batch_size or batch_size
+        if isinstance(validation_data, tuple) and self._fuses("test"):
+            order = Order(len(validation_data[0]), batch_size=validation_batch_size or 32)
+            self._validation_feed = Feed(validation_data, order)
+            validation_data, validation_batch_size = self._validation_feed.keras_steps(), None
+        try:
+            with (
+                health.value_errors(),
+                first(counter, callbacks, self) as callbacks,
+                self._launching("train", feed, self._update, callbacks),
+            ):
+                history = super().fit(
+                    x,
+                    y,
+                    batch_size=None,
+                    epochs=epochs,
+                    verbose=verbose,
+                    callbacks=callbacks,
+                    validation_data=validation_data,
+                    # Other pipelines shuffle by themselves, and Keras would say so.
+                    shuffle=shuffle and isinstance(x, keras.utils.PyDataset),
+                    sample_weight=sample_weight,
+                    initial_epoch=initial_epoch,
+                    steps_per_epoch=steps_per_epoch,
+                    validation_steps=validation_steps,
+                    validation_batch_size=validation_batch_size,
+                    validation_freq=validation_freq,
+                )
+        finally:
+            self._validation_feed = None
         # Keras does it for the first phase's: averages of weights (`use_ema`) take their place.
         for phase in self.phases[1:]:
             self.phase_optimizers[phase.name].finalize_variable_values(phase.variables)
         return history
-
-    def _batches(self, arrays, batch_size, shuffled, steps_per_epoch):
-        if steps_per_epoch:  # Keras runs whole executions.
-            steps_per_epoch = -(-steps_per_epoch // self.steps_per_execution)
-            steps_per_epoch *= self.steps_per_execution
-        return batches(
-            arrays,
-            self._shuffle.state,
-            batch_size=batch_size or 32,
-            shuffle=bool(shuffled),
-            steps_per_epoch=steps_per_epoch,
-        )
 
     def evaluate(
         self,
@@ -323,12 +357,25 @@ class PhasedModel(keras.Model):
             ValueError: as `fit` does.
         """
         self.ensure_built(x)
-        self._note_checked("test", _is_array(x))
-        # Within `fit`, Keras passes data that has been checked already.
-        if _is_array(x) and not kwargs.get("_use_cached_eval_dataset"):
-            data = self.expectation.arrays(x, y, sample_weight)
-            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        with self._sampling_afresh(), health.value_errors():
+        within_fit = kwargs.get("_use_cached_eval_dataset", False)
+        feed = self._validation_feed if within_fit else None
+        if _is_array(x) and not within_fit:  # where the data has been checked already
+            arrays = self.expectation.arrays(x, y, sample_weight)
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
+            if self._fuses("test"):
+                feed = Feed(arrays, Order(len(x), batch_size=batch_size or 32))
+                x, y, sample_weight, batch_size = feed.keras_steps(), None, None, None
+        self._note_checked("test", feed is not None or _is_array(x))
+        with (
+            self._sampling_afresh(),
+            health.value_errors(),
+            self._launching("test", feed, self._update, callbacks),
+        ):
+            if feed is not None:
+                xla = self._jit_compile_argument is True
+                feed.begin(specialized=xla, xla=xla)
+            if within_fit:  # made for the training loop's launches
+                self._eval_epoch_iterator.steps_per_execution = self.steps_per_execution
             return super().evaluate(
                 x,
                 y,
@@ -349,9 +396,17 @@ class PhasedModel(keras.Model):
         """
         self.ensure_built(x)
         self._note_checked("predict", _is_array(x))
+        feed = None
         if _is_array(x):
             x = self.expectation.array(x, "x")
-        with health.value_errors():
+            if self._fuses("predict") and self._jit_compile_argument is not True:
+                feed = Feed((x,), Order(len(x), batch_size=batch_size or 32))
+                feed.begin()
+                x, batch_size = feed.keras_steps(), None
+        with (
+            health.value_errors(),
+            self._launching("predict", feed, self._reconstruct, callbacks),
+        ):
             return super().predict(x, batch_size, verbose, steps, callbacks)
 
     def train_on_batch(self, x, *args, **kwargs):
@@ -374,6 +429,74 @@ class PhasedModel(keras.Model):
         self._note_checked("predict", False)
         with health.value_errors():
             return super().predict_on_batch(x)
+
+    # Many steps in one program -------------------------------------------------------------------
+
+    def _fuses(self, loop):
+        """Whether `loop` runs over arrays in programs of many steps, or in Keras's own way."""
+        step = f"{loop}_step"
+        return (
+            self._steps_per_execution_argument is None
+            and not (self.run_eagerly or tf.config.functions_run_eagerly())
+            and self._distribute_strategy is None
+            and getattr(type(self), step) is getattr(PhasedModel, step)
+        )
+
+    @contextmanager
+    def _launching(self, loop, feed, launch, callbacks):
+        """Have Keras's `loop` call `launch` on `feed`, for many steps at once.
+
+        Without a feed it is Keras's own function, launched as often as `compile` was told.
+        """
+        steps_per_execution = self._steps_per_execution_argument or 1
+        name = f"{loop}_function"
+        own = {name: getattr(self, name), "steps_per_execution": self.steps_per_execution}
+        if feed is not None:
+            self._programs.refresh()
+            setattr(self, name, partial(launch, loop, feed))
+            steps_per_execution = 1 if choice.every_batch(callbacks) else feed.chunk_steps
+        self.steps_per_execution = steps_per_execution
+        try:
+            yield
+        finally:
+            if feed is not None:
+                setattr(self, name, own[name])
+            self.steps_per_execution = own["steps_per_execution"]
+
+    def _begin_epoch(self, feed, epoch):
+        if feed is None:
+            return
+        if epoch == 0 or self._training_loop in (None, choice.KERAS):
+            self._training_loop = choice.choose(
+                feed.steps,
+                feed.batch_size,
+                sum(int(np.prod(v.shape)) for phase in self.phases for v in phase.variables),
+                partial(self._operations, feed),
+                self._jit_compile_argument,
+            )
+        specialized = self._training_loop.specialized(epoch)
+        feed.begin(specialized, xla=specialized and self._training_loop.xla)
+
+    def _operations(self, feed, specialized):
+        size = feed.batch_size if specialized else None
+        return operations(self._program("train", feed, size, xla=specialized))
+
+    def _update(self, loop, feed, _):
+        """The next steps of training or evaluation, and the logs after them."""
+        for chunk, begin, end, size in feed.take(self.steps_per_execution):
+            program = self._program(loop, feed, size, xla=feed.xla and size is not None)
+            logs = program(chunk, begin, end)
+        return logs
+
+    def _program(self, loop, feed, size, xla):
+        step = getattr(self, f"{loop}_step")
+        return self._programs.updates(loop, step, self.get_metrics_result, feed.spec(size), xla)
+
+    def _reconstruct(self, loop, feed, numbers):
+        """The reconstruction of as many batches as Keras has numbers of."""
+        program = self._programs.outputs(loop, self.predict_step, feed.spec(), self.variable_dtype)
+        parts = [program(chunk, begin, end) for chunk, begin, end, _ in feed.take(len(numbers))]
+        return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
 
     @contextmanager
     def _sampling_afresh(self):
@@ -398,6 +521,8 @@ class PhasedModel(keras.Model):
         if config:
             config.pop("loss_weights", None)
             config["loss"] = keras.saving.serialize_keras_object(self._loss_argument)
+            config["jit_compile"] = self._jit_compile_argument
+            config["steps_per_execution"] = self._steps_per_execution_argument
             _, *later = self.phase_optimizers.items()
             config["phase_optimizers"] = {
                 name: keras.saving.serialize_keras_object(optimizer) for name, optimizer in later
@@ -416,14 +541,19 @@ class PhasedModel(keras.Model):
             evaluating = self._set_aside is not None
             state = self._set_aside if evaluating else randomness.snapshot(self)
             store["random_state"] = state
+            if self._training_loop not in (None, choice.KERAS):
+                store["training_loop"] = choice.saved(self._training_loop)
 
     def load_own_variables(self, store):
         """The inverse of `save_own_variables`."""
-        values = {key: store[key] for key in store.keys() if key != "random_state"}  # noqa: SIM118
+        values = {key: store[key] for key in store.keys()}  # noqa: SIM118
+        state, loop = (values.pop(key, None) for key in ("random_state", "training_loop"))
         super().load_own_variables(values)
-        if self.compiled and "random_state" in store.keys():  # noqa: SIM118
+        if self.compiled and loop is not None:
+            self._training_loop = choice.resumed(loop)
+        if self.compiled and state is not None:
             try:
-                randomness.restore(self, store["random_state"])
+                randomness.restore(self, state)
             except ValueError as error:
                 warnings.warn(f"The random state was not loaded. {error}", stacklevel=2)
 

@@ -1,11 +1,10 @@
-"""Arrays as batches, in a shuffle order that is part of the model's saved state.
+"""The order in which training sees the rows of arrays; it is part of the model's saved state.
 
 Keras shuffles with TensorFlow's global generator, whose state no file holds: a resumed run would
 see other batches than an uninterrupted one. Here epoch `e` of a model's life is ordered by the
 permutation drawn from `(seed, e)`, both saved with the model, so any epoch can be replayed.
 """
 
-import itertools
 import math
 from contextlib import contextmanager
 
@@ -18,11 +17,21 @@ class EpochCounter(keras.callbacks.Callback):
     """Counts the epochs that a model has lived, in the second element of its shuffle state.
 
     It has to run before callbacks that save the model at the end of an epoch.
+
+    Args:
+        state: Variable of shape `(2,)`: seed, and number of epochs lived.
+        begin: Called with Keras's number of each epoch before it begins.
     """
 
-    def __init__(self, state):
+    def __init__(self, state, begin=None):
         super().__init__()
         self._state = state
+        self._begin = begin
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Say that an epoch begins."""
+        if self._begin is not None:
+            self._begin(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
         """Move on to the next epoch's order."""
@@ -57,54 +66,78 @@ def split(arrays, share):
     return tuple(a[:cut] for a in arrays), tuple(a[cut:] for a in arrays)
 
 
-def batches(arrays, state, *, batch_size, shuffle=True, steps_per_epoch=None):
-    """A `tf.data.Dataset` over the rows of arrays.
+class Order:
+    """Which rows each step of an epoch sees.
+
+    Args:
+        rows: Number of rows.
+        state: Variable of shape `(2,)`: seed, and number of epochs lived. It is read when an
+            epoch begins, so that a callback may restore it after this was made. None where every
+            epoch is alike: `shuffle` and `steps_per_epoch` need one.
+        batch_size: Rows per batch; the last batch of a pass over the rows holds the rest. All
+            rows, where there are fewer.
+        shuffle: Whether each pass over the rows has an order of its own.
+        steps_per_epoch: None for epochs of one pass. Otherwise the batches of an epoch, out of an
+            endless stream of passes in which each epoch goes on where the one before ended.
+    """
+
+    def __init__(self, rows, state=None, *, batch_size, shuffle=False, steps_per_epoch=None):
+        self.shuffled = shuffle
+        self.batch_size = min(batch_size, rows)
+        self._state = state
+        self._rows = rows
+        self._steps_per_pass = math.ceil(rows / self.batch_size)
+        self.steps = steps_per_epoch or self._steps_per_pass
+
+    def epoch(self):
+        """The rows of the epoch that the state stands at.
+
+        Returns:
+            The indices of its rows in the order they are seen; and `steps + 1` bounds, the
+            batches' places among them.
+        """
+        seed, epochs = (0, 0) if self._state is None else np.asarray(self._state).tolist()
+        number, offset = divmod(epochs * self.steps, self._steps_per_pass)
+        pass_bounds = np.minimum(np.arange(self._steps_per_pass + 1) * self.batch_size, self._rows)
+        indices, sizes, missing = [], [], self.steps
+        while missing:
+            bounds = pass_bounds[offset : offset + missing + 1]
+            indices.append(self._pass(seed, number)[bounds[0] : bounds[-1]])
+            sizes.append(np.diff(bounds))
+            missing -= len(bounds) - 1
+            number, offset = number + 1, 0
+        bounds = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
+        return np.concatenate(indices), bounds
+
+    def _pass(self, seed, number):
+        if not self.shuffled:
+            return np.arange(self._rows)
+        return np.random.Generator(np.random.Philox(key=[seed, number])).permutation(self._rows)
+
+
+def batches(arrays, order):
+    """A `tf.data.Dataset` of the batches of one epoch, to be iterated anew for every epoch.
 
     Args:
         arrays: Tuple of arrays with the same number of rows.
-        state: Variable of shape `(2,)`: seed, and number of epochs lived. It is read when
-            iteration begins, so that a callback may restore it after the dataset was made.
-        batch_size: Rows per batch; the last batch of a pass holds the rest.
-        shuffle: Whether each pass over the rows has an order of its own.
-        steps_per_epoch: None for a dataset of one pass, to be iterated once an epoch. Otherwise
-            the batches of an epoch, out of an endless stream of passes in which each epoch goes
-            on where the one before ended.
+        order: The `Order` of those rows.
     """
-    rows = len(arrays[0])
-    batches_per_pass = math.ceil(rows / batch_size)
-
-    def orders():
-        seed, epochs = (int(value) for value in np.asarray(state))
-        position = epochs * (steps_per_epoch or batches_per_pass)
-        first_pass, offset = divmod(position, batches_per_pass)
-        passes = itertools.count(first_pass) if steps_per_epoch else (first_pass,)
-        for number in passes:
-            generator = np.random.Generator(np.random.Philox(key=[seed, number]))
-            order = generator.permutation(rows) if shuffle else np.arange(rows)
-            yield order[offset * batch_size :]
-            offset = 0
-
-    def index_batches(order):
-        # Reshaped rather than batched element by element, which is many times slower.
-        rest = rows % batch_size
-        full = tf.reshape(order[: tf.size(order) - rest], (-1, batch_size))
-        dataset = tf.data.Dataset.from_tensor_slices(full)
-        if rest:
-            dataset = dataset.concatenate(tf.data.Dataset.from_tensors(order[-rest:]))
-        return dataset
-
-    dataset = tf.data.Dataset.from_generator(
-        orders, output_signature=tf.TensorSpec((None,), tf.int64)
-    )
-    dataset = dataset.prefetch(1).flat_map(index_batches)
-    if not steps_per_epoch:
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches_per_pass))
     with tf.device("cpu"):
         tensors = tuple(tf.convert_to_tensor(array) for array in arrays)
-    dataset = dataset.map(
-        lambda index: tuple(tf.gather(tensor, index) for tensor in tensors),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
+
+    def epoch(_):
+        # Not `from_generator`: under Python 3.11 it sets the process's mmap threshold so low that
+        # every XLA program afterwards spends half of its time on page faults.
+        indices, bounds = tf.numpy_function(order.epoch, [], (tf.int64, tf.int64))
+        indices, bounds = tf.ensure_shape(indices, (None,)), tf.ensure_shape(bounds, (None,))
+        spans = tf.data.Dataset.from_tensor_slices((bounds[:-1], bounds[1:]))
+        return spans.map(
+            lambda begin, end: tuple(tf.gather(tensor, indices[begin:end]) for tensor in tensors),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+
+    dataset = tf.data.Dataset.range(1).flat_map(epoch)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(order.steps))
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False  # nothing to fuse here
     return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,224 @@
+"""Many steps in one program.
+
+A step of a small model spends most of its time around its arithmetic: in Python, in the input
+pipeline, in launching a program. Here the arrays stay on the device, a chunk of whole batches is
+gathered at a time, and one compiled program loops the model's step over the chunk. Keras's own
+loop goes on around it as it does with `steps_per_execution`. (Gathering inside the XLA program is
+far slower on a CPU, where XLA copies the whole data for every step.)
+
+However many of a chunk's steps a launch runs, it is the same program that runs them: how often
+Keras's loop looks in does not change a single bit.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+# A chunk is large enough that launching costs next to nothing, small enough to stay in cache and
+# to let the progress bar move.
+_CHUNK_BYTES = 2**23
+_CHUNK_STEPS = 128
+
+
+class Feed:
+    """Arrays on the device, handed out as chunks of whole batches.
+
+    Args:
+        arrays: Tuple of arrays with the same number of rows.
+        order: The `shuffle.Order` of those rows.
+    """
+
+    def __init__(self, arrays, order):
+        self._order = order
+        self._chunk = None
+        self.xla = False
+        batch_bytes = sum(array.nbytes // len(array) for array in arrays) * order.batch_size
+        self.chunk_steps = int(np.clip(_CHUNK_BYTES // max(batch_bytes, 1), 1, _CHUNK_STEPS))
+        on_host = not tf.config.list_logical_devices("GPU")
+        source = HostRows if on_host else DeviceRows
+        self._rows = [source(array, self.chunk_steps * order.batch_size) for array in arrays]
+
+    @property
+    def steps(self):
+        """Batches in an epoch."""
+        return self._order.steps
+
+    @property
+    def batch_size(self):
+        """Rows in a full batch."""
+        return self._order.batch_size
+
+    def spec(self, batch_size=None):
+        """What a batch looks like, of this size or of any: a tuple of `tf.TensorSpec`."""
+        return tuple(tf.TensorSpec((batch_size, *r.row_shape), r.dtype) for r in self._rows)
+
+    def keras_steps(self):
+        """What Keras's loop iterates over in place of the batches: their numbers."""
+        return tf.data.Dataset.range(self.steps)
+
+    def begin(self, specialized=False, xla=False):
+        """Begin an epoch.
+
+        Args:
+            specialized: Whether full batches have a program of their own, of their exact size.
+            xla: Whether XLA compiles that program. It wants all chunks to have one shape.
+        """
+        self._specialized, self.xla = specialized, xla
+        self._indices, self._bounds = self._order.epoch()
+        self._sizes = np.diff(self._bounds)
+        self._position = self._chunk_begin = self._chunk_end = 0
+
+    def take(self, steps):
+        """The next `steps` batches.
+
+        Yields:
+            `(chunk, begin, end, size)`: a tuple of tensors `(batches, rows, ...)`, the span of
+            batches in it that are meant, and the batch size of the program for it, or None.
+        """
+        stop = min(self._position + steps, self.steps)
+        while self._position < stop:
+            if self._position == self._chunk_end:
+                self._load()
+            begin, end = self._position, min(stop, self._chunk_end)
+            self._position = end
+            full = self._sizes[begin] == self.batch_size
+            span = (tf.constant(at - self._chunk_begin, tf.int32) for at in (begin, end))
+            yield self._chunk, *span, self.batch_size if full and self._specialized else None
+        if self._position == self.steps:
+            self._chunk = None
+
+    def _load(self):
+        begin = self._chunk_end
+        size = self._sizes[begin]
+        alike = self._sizes[begin : begin + self.chunk_steps] == size
+        count = len(alike) if alike.all() else int(alike.argmin())
+        indices = self._indices[self._bounds[begin] : self._bounds[begin + count]]
+        missing = (self.chunk_steps - count) * size
+        if self.xla and missing and size == self.batch_size:
+            indices = np.concatenate([indices, np.zeros(missing, indices.dtype)])
+        self._chunk = tuple(rows.batches(indices, size) for rows in self._rows)
+        self._chunk_begin, self._chunk_end = begin, begin + count
+
+
+class HostRows:
+    """Rows of an array in the host's memory, where a CPU's programs read them.
+
+    Chunks share one buffer, without a copy: the allocator, and the page faults that large new
+    blocks cost, stay out of the loop, and the array itself is never copied.
+
+    Args:
+        array: NumPy array.
+        rows: How many rows of it a chunk may hold.
+    """
+
+    def __init__(self, array, rows):
+        self._array = array
+        self.dtype, self.row_shape = array.dtype, array.shape[1:]
+        self._buffer = _aligned((rows, *self.row_shape), array.dtype)
+
+    def batches(self, indices, size):
+        """The rows of these indices as a tensor `(batches, size, ...)`, until the next call."""
+        part = self._buffer[: len(indices)]
+        np.take(self._array, indices, axis=0, out=part, mode="clip")  # "raise" would copy first
+        part = part.reshape(-1, size, *self.row_shape)
+        if part.dtype.kind != "f" or not tf.config.experimental.get_synchronous_execution():
+            return tf.convert_to_tensor(part)
+        return tf.experimental.dlpack.from_dlpack(part.__dlpack__())
+
+
+class DeviceRows:
+    """Rows of an array in an accelerator's memory; arguments as in `HostRows`."""
+
+    def __init__(self, array, rows):
+        self.dtype, self.row_shape = array.dtype, array.shape[1:]
+        try:
+            self._tensor = tf.convert_to_tensor(array)
+        except tf.errors.ResourceExhaustedError:  # it has less memory than the host
+            with tf.device("cpu"):
+                self._tensor = tf.convert_to_tensor(array)
+
+    def batches(self, indices, size):
+        """The rows of these indices as a tensor `(batches, size, ...)`."""
+        return tf.reshape(tf.gather(self._tensor, indices), (-1, size, *self.row_shape))
+
+
+def _aligned(shape, dtype):
+    """An empty array that starts where TensorFlow wants a tensor to: at a multiple of 64 bytes."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    memory = np.empty(size + 64, "uint8")
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+class Programs:
+    """A model's steps as loops over chunks, kept between fits until the model changes.
+
+    Args:
+        model: The model whose variables the steps read and write.
+    """
+
+    def __init__(self, model):
+        self._model = model
+        self._kept = {}
+        self._weights = None
+
+    def clear(self):
+        """Forget the programs, when a step may do something else from now on."""
+        self._kept.clear()
+
+    def refresh(self):
+        """Forget the programs if the model has other weights than they know."""
+        weights = [id(weight) for weight in self._model.weights]
+        if weights != self._weights:
+            self.clear()
+            self._weights = weights
+
+    def updates(self, name, step, result, spec, xla=False):
+        """A program that runs a step over a chunk, for what it does to the model's variables.
+
+        Args:
+            name: What the step is, to find its program again.
+            step: Function of a batch.
+            result: Function of nothing, for what the program returns in the end.
+            spec: The batch's, as `Feed.spec` gives it. XLA wants one with a size.
+            xla: Whether XLA compiles the program.
+
+        Returns:
+            Concrete function of a chunk and the span of batches in it.
+        """
+
+        def loop(chunk, begin, end):
+            def body(number):
+                step(tuple(part[number] for part in chunk))
+                return (number + 1,)
+
+            tf.while_loop(lambda number: number < end, body, (begin,))
+            return result()
+
+        return self._program((name, spec, xla), loop, spec, xla)
+
+    def outputs(self, name, step, spec, dtype, xla=False):
+        """A program that runs a step over a chunk, for what it returns: rows of this dtype."""
+
+        def loop(chunk, begin, end):
+            chunk = tuple(part[begin:end] for part in chunk)
+            rows = tf.map_fn(step, chunk, fn_output_signature=dtype, parallel_iterations=1)
+            return tf.reshape(rows, tf.concat([[-1], tf.shape(rows)[2:]], axis=0))
+
+        return self._program((name, spec, xla), loop, spec, xla)
+
+    def _program(self, key, loop, spec, xla):
+        if key not in self._kept:
+            chunk = tuple(tf.TensorSpec((None, *part.shape), part.dtype) for part in spec)
+            number = tf.TensorSpec((), tf.int32)
+            program = tf.function(loop, jit_compile=xla or None, autograph=False)
+            self._kept[key] = program.get_concrete_function(chunk, number, number)
+        return self._kept[key]
+
+
+def operations(program):
+    """The types of all operations in a program, those of functions it calls included."""
+    definition = program.graph.as_graph_def()
+    nodes = [*definition.node]
+    for function in definition.library.function:
+        nodes.extend(function.node_def)
+    return {node.op for node in nodes}
