@@ -57,16 +57,19 @@ class Expectation:
             array = array.astype(keras.config.floatx(), copy=False)
         if len(array) == 0 and name != "z":
             raise ValueError(f"`{name}` has no rows; expected shape {self._described()}.")
-        # The sum tells without a mask as large as the data; only if it is not finite, look where.
-        if not np.isfinite(array.sum(dtype="float64")):
+        if array.size == 0:
+            return array
+        # Smallest and largest tell without a mask as large as the data; NaN is both.
+        with np.errstate(invalid="ignore"):
+            low, high = array.min(), array.max()
+        if not (np.isfinite(low) and np.isfinite(high)):
             bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
-            if len(bad):
-                raise ValueError(
-                    f"`{name}` must be finite, but {len(bad)} of {len(array)} rows hold NaN or "
-                    f"infinity, the first of them row {bad[0]}. Drop or impute such rows."
-                )
-        if target and (array.min() < self.low or array.max() > self.high):
-            raise ValueError(self._out_of_range(name, f", got {array.min():g} to {array.max():g}"))
+            raise ValueError(
+                f"`{name}` must be finite, but {len(bad)} of {len(array)} rows hold NaN or "
+                f"infinity, the first of them row {bad[0]}. Drop or impute such rows."
+            )
+        if target and (low < self.low or high > self.high):
+            raise ValueError(self._out_of_range(name, f", got {low:g} to {high:g}"))
         return array
 
     def spec(self, dtype, shape, name):

@@ -1,17 +1,22 @@
 """Run a function over the rows of an array, in batches of one fixed, padded shape.
 
 The results for a row do not depend on how many or which rows come with it: the last bits of a
-matrix product differ between batch shapes, so there is only one.
+matrix product differ between batch shapes, so there is only one for rows of a shape.
 """
 
 import numpy as np
 import tensorflow as tf
 
-BATCH_SIZE = 256
+# Rows at once: enough that launching a program costs little, few enough to stay in cache.
+_BATCH_BYTES = 2**22
+_FEWEST, _MOST = 32, 1024
 
 
 class RowRunner:
     """Runs functions of a model over rows, and keeps their graphs between calls.
+
+    A TensorFlow graph, not an XLA program: at these batch sizes it is as fast, and there is
+    nothing to compile.
 
     Args:
         model: The model whose variables the functions read. A graph reads them when it runs, so
@@ -31,23 +36,28 @@ class RowRunner:
             function: From a tensor `(batch_size, ...)` to a tensor, or a tuple of them, with the
                 same first axis.
             x: NumPy array.
-            batch_size: Rows at once; `BATCH_SIZE` unless given.
+            batch_size: Rows at once; from the size of a row unless given.
 
         Returns:
             NumPy array (or a tuple of them) with one result per row of `x`.
         """
-        shape = (batch_size or BATCH_SIZE, *x.shape[1:])
+        row_bytes = max(int(np.prod(x.shape[1:])) * x.itemsize, 1)
+        batch_size = batch_size or int(np.clip(_BATCH_BYTES // row_bytes, _FEWEST, _MOST))
+        shape = (batch_size, *x.shape[1:])
         graph = self._graph(name, function, tf.TensorSpec(shape, x.dtype))
-        results = []
-        for start in range(0, max(len(x), 1), shape[0]):
-            rows = x[start : start + shape[0]]
-            padded = np.zeros(shape, x.dtype)
-            padded[: len(rows)] = rows
-            outputs = graph(tf.convert_to_tensor(padded))
+        results = None
+        for start in range(0, max(len(x), 1), batch_size):
+            rows = x[start : start + batch_size]
             count = len(rows)
-            results.append([output[:count].numpy() for output in tf.nest.flatten(outputs)])
-        joined = [np.concatenate(parts) for parts in zip(*results, strict=True)]
-        return tf.nest.pack_sequence_as(outputs, joined)
+            if count < batch_size:
+                rows = np.concatenate([rows, np.zeros((batch_size - count, *shape[1:]), x.dtype)])
+            outputs = graph(tf.convert_to_tensor(rows))
+            parts = [output.numpy() for output in tf.nest.flatten(outputs)]
+            if results is None:
+                results = [np.empty((len(x), *part.shape[1:]), part.dtype) for part in parts]
+            for result, part in zip(results, parts, strict=True):
+                result[start : start + count] = part[:count]
+        return tf.nest.pack_sequence_as(outputs, results)
 
     def clear(self):
         """Forget the graphs, when the model may compute something else from now on."""

@@ -1,0 +1,118 @@
+"""Training speed, side by side: samples per second inside an epoch of each peer's training.
+
+    python -m benchmarks.training
+    python -m benchmarks.training --models dense_small lstm --rounds 9
+    python -m benchmarks.training --python path/to/another/python
+
+Peers that this interpreter lacks (PyTorch, pythae, JAX) are looked for in the ones that `--python`
+names. All of a model's peers take turns, a whole epoch each; ratios are medians over the rounds.
+The memory is what training takes at its peak over what the loaded data and the built model hold.
+
+The second table times the whole of `fit` on the digits with fresh models, compiling included:
+
+    python -m benchmarks.training --digits
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from autoencoders import datasets, list_models
+from benchmarks.tasks import TASKS
+from benchmarks.turns import Peer, median_ratio, table, take_turns
+
+PEERS = {
+    "autoencoders": "keras_training:autoencoders",
+    "stock Keras": "keras_training:stock",
+    "stock Keras, jit_compile, 100 steps": "keras_training:stock_jit",
+    "PyTorch, eager": "torch_training:eager",
+    "PyTorch, compiled": "torch_training:compiled",
+    "pythae": "pythae_training:trainer",
+    "JAX, scan over the epoch": "jax_training:scan",
+    "bare XLA, whole epoch": "keras_training:bare_xla",
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="*", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--python", nargs="*", default=[], help="interpreters with more peers")
+    parser.add_argument("--digits", action="store_true", help="whole fits on the digits instead")
+    arguments = parser.parse_args()
+    if arguments.digits:
+        whole_fits(arguments.rounds)
+        return
+    (images, _), _ = datasets.mnist()
+    interpreters = [sys.executable, *arguments.python]
+    for name in arguments.models:
+        compare(name, images, arguments.rounds, interpreters)
+
+
+def compare(name, images, rounds, interpreters):
+    task = TASKS[name]
+    print(f"\n{name}: {task.description}; {task.rows:,} rows in batches of {task.batch_size}\n")
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "x.npy"
+        np.save(data, images[: task.rows].reshape(-1, *task.row_shape))
+        settings = {"task": name, "data": str(data), "batch_size": task.batch_size}
+        peers = [Peer(peer, place, settings, interpreters) for peer, place in PEERS.items()]
+        take_turns(peers, rounds)
+        for peer in peers:
+            peer.stop()
+    ours, stock, *_, bare = peers
+    rows = []
+    for peer in peers:
+        if peer.problem:
+            rows.append([peer.name, peer.problem, "", "", "", "", ""])
+            continue
+        speed = task.rows / statistics.median(peer.seconds)
+        of_bare = f"{median_ratio(peer, bare):.2f}" if bare.seconds else ""
+        rows.append(
+            [
+                peer.name,
+                f"{speed / 1000:,.1f} k",
+                f"{median_ratio(ours, peer):.2f}",
+                f"{median_ratio(peer, stock):.2f}",
+                of_bare,
+                f"{peer.first:.1f}",
+                f"{peer.memory:,.0f}",
+            ]
+        )
+    header = [
+        "",
+        "samples/s",
+        "ours over it",
+        "over stock",
+        "over bare XLA",
+        "first epoch, s",
+        "MiB",
+    ]
+    table(header, rows)
+
+
+def whole_fits(rounds):
+    print("\nWhole fits on the digits (1,437 rows, batch size 32), fresh models, in seconds\n")
+    rows = []
+    for name in list_models():
+        for epochs in (1, 10):
+            settings = {"name": name, "epochs": epochs, "turns": rounds + 1}
+            peers = [
+                Peer(kind, f"keras_digits:{kind}", settings, [sys.executable])
+                for kind in ("autoencoders", "stock")
+            ]
+            take_turns(peers, rounds)
+            for peer in peers:
+                peer.stop()
+            ours, stock = peers
+            medians = [f"{statistics.median(peer.seconds):.2f}" for peer in peers]
+            rows.append([name, epochs, *medians, f"{1 / median_ratio(ours, stock):.2f}"])
+    table(["", "epochs", "autoencoders", "stock Keras", "ours over stock"], rows)
+
+
+if __name__ == "__main__":
+    main()
