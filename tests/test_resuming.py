@@ -217,7 +217,7 @@ def _epochs(rows, count, *, shuffle=True, steps_per_epoch=None):
         epoch = [(a.numpy().tolist(), b.numpy().tolist()) for a, b in dataset]
         feed.begin()
         for a, b in epoch:
-            ((chunk, begin, _, _),) = feed.take(1)
+            ((_, (chunk, begin, _)),) = feed.take(1)
             assert [part[begin].numpy().tolist() for part in chunk] == [a, b]
         assert all(a == [-number for number in b] for a, b in epoch)
         state.assign_add(np.array([0, 1]))

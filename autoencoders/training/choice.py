@@ -13,15 +13,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# An estimate of Keras's loop on two CPU cores, in seconds: what a step costs by itself, and the
-# arithmetic of one weight for one row, there and back. Faster machines compile faster, too.
+# An estimate of what Keras's loop takes on two CPU cores, in seconds: a step by itself, and for
+# each weight its update, and its arithmetic for one row. Faster machines compile faster, too.
 _STEP = 0.9e-3
-_WEIGHT = 3.3e-11
+_UPDATE = 1.7e-9
+_ROW = 1.6e-11
 
-# Specialising a program costs 0.5 to 1.5 s. An epoch of a second or more pays for it by itself. In
-# a run of short epochs the fused loop has saved as much against Keras's by the third second.
+# XLA takes 0.5 to 1.5 s to compile a program. A long epoch pays for that by itself. In a run of
+# short epochs it is spent once the fused loop has saved as much against Keras's.
 _LONG_EPOCH = 1.0
-_SHORT_EPOCHS = 3.0
+_SHORT_EPOCHS = 5.0
 
 # XLA on the CPU has no fast convolutions (their gradients run up to fifty times slower), and
 # recurrent networks gain less from it than it takes to compile them.
@@ -33,35 +34,32 @@ class TrainingLoop(NamedTuple):
 
     Attributes:
         name: "fused", many steps in one program; or "keras", Keras's own loop.
-        specialized_from: The epoch of the run, counted from 0, from which programs are made for
-            the exact batch size, and compiled by XLA if `xla` says so; None for never.
-        xla: Whether XLA compiles the specialised programs.
+        xla_from: The epoch of the run, counted from 0, from which XLA compiles the fused loop's
+            programs; None for never.
         reason: Why.
     """
 
     name: str
-    specialized_from: int | None
-    xla: bool
+    xla_from: int | None
     reason: str
 
-    def specialized(self, epoch):
-        """Whether this epoch of the run has specialised programs."""
-        return self.specialized_from is not None and epoch >= self.specialized_from
+    def xla(self, epoch):
+        """Whether XLA compiles the programs of this epoch of the run."""
+        return self.xla_from is not None and epoch >= self.xla_from
 
 
-KERAS = TrainingLoop("keras", None, False, "data or `compile` arguments that Keras's loop is for")
+KERAS = TrainingLoop("keras", None, "data or `compile` arguments that Keras's loop is for")
 
 
 def saved(loop):
     """What of a fused loop a file holds."""
-    never = loop.specialized_from is None
-    return np.array([-1 if never else loop.specialized_from, loop.xla], dtype="int64")
+    return np.array(-1 if loop.xla_from is None else loop.xla_from, dtype="int64")
 
 
-def resumed(values):
+def resumed(value):
     """The loop of a file: the inverse of `saved`."""
-    start, xla = (int(value) for value in values)
-    return TrainingLoop("fused", None if start < 0 else start, bool(xla), "saved with the model")
+    xla_from = int(np.asarray(value))
+    return TrainingLoop("fused", None if xla_from < 0 else xla_from, "saved with the model")
 
 
 def choose(steps, batch_size, weights, operations, jit_compile="auto"):
@@ -71,29 +69,31 @@ def choose(steps, batch_size, weights, operations, jit_compile="auto"):
         steps: Steps in an epoch.
         batch_size: Rows in a batch.
         weights: Numbers that a step updates; those of several phases count for each.
-        operations: Gives the types of the operations in a step, once that is traced: specialised
-            or not, as its argument says.
+        operations: Gives the types of the operations in a step, once it is traced for XLA or not,
+            as its argument says.
         jit_compile: As in `compile`: whether to use XLA, or "auto".
     """
-    if jit_compile is True:
-        return TrainingLoop("fused", 0, True, "jit_compile=True")
-    epoch = steps * (_STEP + _WEIGHT * weights * batch_size)
+    if jit_compile != "auto":
+        return TrainingLoop("fused", 0 if jit_compile else None, f"jit_compile={jit_compile}")
+    epoch = steps * (_STEP + weights * (_UPDATE + _ROW * batch_size))
     start = 0 if epoch >= _LONG_EPOCH else math.ceil(_SHORT_EPOCHS / epoch)
-    if not jit_compile:
-        return TrainingLoop("fused", start, False, "jit_compile=False")
-    slow = () if tf.config.list_logical_devices("GPU") else _SLOW_ON_CPU
-    types = operations(start == 0) if slow else ()
-    found = sorted(operation for operation in types if operation.startswith(slow))
-    if found:
-        return TrainingLoop("fused", start, False, f"XLA is slow at {found[0]} on a CPU")
+    try:
+        types = operations(start == 0)
+    except Exception as error:
+        if start > 0:
+            raise
+        return without_xla(error)
+    if not tf.config.list_logical_devices("GPU"):
+        found = sorted(name for name in types if name.startswith(_SLOW_ON_CPU))
+        if found:
+            return TrainingLoop("fused", None, f"XLA is slow at {found[0]} on a CPU")
     when = "an epoch outweighs" if start == 0 else f"{start} epochs outweigh"
-    return TrainingLoop("fused", start, True, f"{when} what XLA takes to compile")
+    return TrainingLoop("fused", start, f"{when} what XLA takes to compile")
 
 
-def without_xla(loop, error):
-    """The loop for a model that XLA turned out not to compile."""
-    reason = str(error).splitlines()[0]
-    return loop._replace(xla=False, reason=f"XLA cannot compile the model: {reason}")
+def without_xla(error):
+    """The fused loop for a model that XLA turned out not to compile, with this error."""
+    return TrainingLoop("fused", None, f"XLA cannot compile it: {str(error).splitlines()[0]}")
 
 
 def every_batch(callbacks):

@@ -10,6 +10,7 @@ However many of a chunk's steps a launch runs, it is the same program that runs 
 Keras's loop looks in does not change a single bit.
 """
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -18,6 +19,10 @@ import tensorflow as tf
 _CHUNK_BYTES = 2**23
 _CHUNK_STEPS = 128
 
+# Programs for one batch size are faster than programs for any, but the rest of the rows then needs
+# another, which takes some tenths of a second to trace: nothing beside this many steps.
+_MANY_STEPS = 300
+
 
 class Feed:
     """Arrays on the device, handed out as chunks of whole batches.
@@ -25,54 +30,57 @@ class Feed:
     Args:
         arrays: Tuple of arrays with the same number of rows.
         order: The `shuffle.Order` of those rows.
+        steps: How many of an epoch's batches are meant; None for all.
     """
 
-    def __init__(self, arrays, order):
+    def __init__(self, arrays, order, steps=None):
         self._order = order
+        limits = (order.steps, steps, keras.config.max_steps_per_epoch())
+        self.steps = min(limit for limit in limits if limit)
         self._chunk = None
-        self.xla = False
         batch_bytes = sum(array.nbytes // len(array) for array in arrays) * order.batch_size
         self.chunk_steps = int(np.clip(_CHUNK_BYTES // max(batch_bytes, 1), 1, _CHUNK_STEPS))
-        on_host = not tf.config.list_logical_devices("GPU")
-        source = HostRows if on_host else DeviceRows
-        self._rows = [source(array, self.chunk_steps * order.batch_size) for array in arrays]
-
-    @property
-    def steps(self):
-        """Batches in an epoch."""
-        return self._order.steps
+        source = DeviceRows if tf.config.list_logical_devices("GPU") else HostRows
+        self._rows = [source(array) for array in arrays]
 
     @property
     def batch_size(self):
         """Rows in a full batch."""
         return self._order.batch_size
 
-    def spec(self, batch_size=None):
-        """What a batch looks like, of this size or of any: a tuple of `tf.TensorSpec`."""
+    def size(self, xla=False):
+        """The batch size that full batches have a program for; None for a program for any."""
+        sized = xla or self._order.even or self.steps >= _MANY_STEPS
+        return self.batch_size if sized else None
+
+    def spec(self, batch_size):
+        """What a batch looks like, of this size or (None) of any: a tuple of `tf.TensorSpec`."""
         return tuple(tf.TensorSpec((batch_size, *r.row_shape), r.dtype) for r in self._rows)
 
     def keras_steps(self):
         """What Keras's loop iterates over in place of the batches: their numbers."""
         return tf.data.Dataset.range(self.steps)
 
-    def begin(self, specialized=False, xla=False):
-        """Begin an epoch.
+    def begin(self, xla=False):
+        """Begin an epoch, whose programs for full batches XLA compiles or not.
 
-        Args:
-            specialized: Whether full batches have a program of their own, of their exact size.
-            xla: Whether XLA compiles that program. It wants all chunks to have one shape.
+        XLA makes a program for every shape, so it gets chunks of one shape only.
         """
-        self._specialized, self.xla = specialized, xla
+        self._xla = xla
         self._indices, self._bounds = self._order.epoch()
         self._sizes = np.diff(self._bounds)
         self._position = self._chunk_begin = self._chunk_end = 0
+
+    def without_xla(self):
+        """Go on with the epoch in programs that XLA does not compile."""
+        self._xla = False
 
     def take(self, steps):
         """The next `steps` batches.
 
         Yields:
-            `(chunk, begin, end, size)`: a tuple of tensors `(batches, rows, ...)`, the span of
-            batches in it that are meant, and the batch size of the program for it, or None.
+            `(size, xla)`, the program it is for, and `(chunk, begin, end)`, what that takes: a
+            tuple of tensors `(batches, rows, ...)` and the span of batches in it that are meant.
         """
         stop = min(self._position + steps, self.steps)
         while self._position < stop:
@@ -81,54 +89,51 @@ class Feed:
             begin, end = self._position, min(stop, self._chunk_end)
             self._position = end
             full = self._sizes[begin] == self.batch_size
+            program = (self.size(self._xla), self._xla) if full else (None, False)
             span = (tf.constant(at - self._chunk_begin, tf.int32) for at in (begin, end))
-            yield self._chunk, *span, self.batch_size if full and self._specialized else None
+            yield program, (self._chunk, *span)
         if self._position == self.steps:
             self._chunk = None
 
     def _load(self):
+        self._chunk = None  # before the next one needs memory
         begin = self._chunk_end
         size = self._sizes[begin]
         alike = self._sizes[begin : begin + self.chunk_steps] == size
         count = len(alike) if alike.all() else int(alike.argmin())
         indices = self._indices[self._bounds[begin] : self._bounds[begin + count]]
         missing = (self.chunk_steps - count) * size
-        if self.xla and missing and size == self.batch_size:
+        if self._xla and missing and size == self.batch_size:
             indices = np.concatenate([indices, np.zeros(missing, indices.dtype)])
         self._chunk = tuple(rows.batches(indices, size) for rows in self._rows)
         self._chunk_begin, self._chunk_end = begin, begin + count
 
 
 class HostRows:
-    """Rows of an array in the host's memory, where a CPU's programs read them.
-
-    Chunks share one buffer, without a copy: the allocator, and the page faults that large new
-    blocks cost, stay out of the loop, and the array itself is never copied.
+    """Rows of an array in the host's memory, where a CPU's programs read them: no copy of it all.
 
     Args:
         array: NumPy array.
-        rows: How many rows of it a chunk may hold.
     """
 
-    def __init__(self, array, rows):
+    def __init__(self, array):
         self._array = array
         self.dtype, self.row_shape = array.dtype, array.shape[1:]
-        self._buffer = _aligned((rows, *self.row_shape), array.dtype)
 
     def batches(self, indices, size):
-        """The rows of these indices as a tensor `(batches, size, ...)`, until the next call."""
-        part = self._buffer[: len(indices)]
+        """The rows of these indices, as a tensor `(batches, size, ...)`."""
+        part = _aligned((len(indices), *self.row_shape), self.dtype)
         np.take(self._array, indices, axis=0, out=part, mode="clip")  # "raise" would copy first
         part = part.reshape(-1, size, *self.row_shape)
-        if part.dtype.kind != "f" or not tf.config.experimental.get_synchronous_execution():
+        if self.dtype.kind != "f":  # bfloat16 is not NumPy's own
             return tf.convert_to_tensor(part)
-        return tf.experimental.dlpack.from_dlpack(part.__dlpack__())
+        return tf.experimental.dlpack.from_dlpack(part.__dlpack__())  # without another copy
 
 
 class DeviceRows:
-    """Rows of an array in an accelerator's memory; arguments as in `HostRows`."""
+    """Rows of an array in an accelerator's memory, as in `HostRows`."""
 
-    def __init__(self, array, rows):
+    def __init__(self, array):
         self.dtype, self.row_shape = array.dtype, array.shape[1:]
         try:
             self._tensor = tf.convert_to_tensor(array)
@@ -137,7 +142,7 @@ class DeviceRows:
                 self._tensor = tf.convert_to_tensor(array)
 
     def batches(self, indices, size):
-        """The rows of these indices as a tensor `(batches, size, ...)`."""
+        """The rows of these indices, as a tensor `(batches, size, ...)`."""
         return tf.reshape(tf.gather(self._tensor, indices), (-1, size, *self.row_shape))
 
 

@@ -307,7 +307,7 @@ class PhasedModel(keras.Model):
         validation_batch_size = validation_batch_size or batch_size
         if isinstance(validation_data, tuple) and self._fuses("test"):
             order = Order(len(validation_data[0]), batch_size=validation_batch_size or 32)
-            self._validation_feed = Feed(validation_data, order)
+            self._validation_feed = Feed(validation_data, order, validation_steps)
             validation_data, validation_batch_size = self._validation_feed.keras_steps(), None
         try:
             with (
@@ -363,7 +363,7 @@ class PhasedModel(keras.Model):
             arrays = self.expectation.arrays(x, y, sample_weight)
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
             if self._fuses("test"):
-                feed = Feed(arrays, Order(len(x), batch_size=batch_size or 32))
+                feed = Feed(arrays, Order(len(x), batch_size=batch_size or 32), steps)
                 x, y, sample_weight, batch_size = feed.keras_steps(), None, None, None
         self._note_checked("test", feed is not None or _is_array(x))
         with (
@@ -372,8 +372,7 @@ class PhasedModel(keras.Model):
             self._launching("test", feed, self._update, callbacks),
         ):
             if feed is not None:
-                xla = self._jit_compile_argument is True
-                feed.begin(specialized=xla, xla=xla)
+                feed.begin(xla=self._jit_compile_argument is True)
             if within_fit:  # made for the training loop's launches
                 self._eval_epoch_iterator.steps_per_execution = self.steps_per_execution
             return super().evaluate(
@@ -400,7 +399,7 @@ class PhasedModel(keras.Model):
         if _is_array(x):
             x = self.expectation.array(x, "x")
             if self._fuses("predict") and self._jit_compile_argument is not True:
-                feed = Feed((x,), Order(len(x), batch_size=batch_size or 32))
+                feed = Feed((x,), Order(len(x), batch_size=batch_size or 32), steps)
                 feed.begin()
                 x, batch_size = feed.keras_steps(), None
         with (
@@ -439,6 +438,7 @@ class PhasedModel(keras.Model):
             self._steps_per_execution_argument is None
             and not (self.run_eagerly or tf.config.functions_run_eagerly())
             and self._distribute_strategy is None
+            and not tf.distribute.has_strategy()
             and getattr(type(self), step) is getattr(PhasedModel, step)
         )
 
@@ -474,18 +474,22 @@ class PhasedModel(keras.Model):
                 partial(self._operations, feed),
                 self._jit_compile_argument,
             )
-        specialized = self._training_loop.specialized(epoch)
-        feed.begin(specialized, xla=specialized and self._training_loop.xla)
+        feed.begin(xla=self._training_loop.xla(epoch))
 
-    def _operations(self, feed, specialized):
-        size = feed.batch_size if specialized else None
-        return operations(self._program("train", feed, size, xla=specialized))
+    def _operations(self, feed, xla):
+        return operations(self._program("train", feed, feed.size(xla), xla))
 
     def _update(self, loop, feed, _):
         """The next steps of training or evaluation, and the logs after them."""
-        for chunk, begin, end, size in feed.take(self.steps_per_execution):
-            program = self._program(loop, feed, size, xla=feed.xla and size is not None)
-            logs = program(chunk, begin, end)
+        for (size, xla), arguments in feed.take(self.steps_per_execution):
+            try:
+                logs = self._program(loop, feed, size, xla)(*arguments)
+            except Exception as error:  # XLA lacks something, in tracing or in compiling
+                if not xla or self._jit_compile_argument is True:
+                    raise
+                self._training_loop = choice.without_xla(error)
+                feed.without_xla()
+                logs = self._program(loop, feed, size, False)(*arguments)
         return logs
 
     def _program(self, loop, feed, size, xla):
@@ -494,8 +498,11 @@ class PhasedModel(keras.Model):
 
     def _reconstruct(self, loop, feed, numbers):
         """The reconstruction of as many batches as Keras has numbers of."""
-        program = self._programs.outputs(loop, self.predict_step, feed.spec(), self.variable_dtype)
-        parts = [program(chunk, begin, end) for chunk, begin, end, _ in feed.take(len(numbers))]
+        parts = []
+        for (size, _), arguments in feed.take(len(numbers)):
+            spec = feed.spec(size)
+            program = self._programs.outputs(loop, self.predict_step, spec, self.variable_dtype)
+            parts.append(program(*arguments))
         return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
 
     @contextmanager

@@ -82,12 +82,17 @@ class Order:
     """
 
     def __init__(self, rows, state=None, *, batch_size, shuffle=False, steps_per_epoch=None):
-        self.shuffled = shuffle
+        self._shuffled = shuffle
         self.batch_size = min(batch_size, rows)
         self._state = state
         self._rows = rows
         self._steps_per_pass = math.ceil(rows / self.batch_size)
         self.steps = steps_per_epoch or self._steps_per_pass
+
+    @property
+    def even(self):
+        """Whether all batches are full."""
+        return self._rows % self.batch_size == 0
 
     def epoch(self):
         """The rows of the epoch that the state stands at.
@@ -110,7 +115,7 @@ class Order:
         return np.concatenate(indices), bounds
 
     def _pass(self, seed, number):
-        if not self.shuffled:
+        if not self._shuffled:
             return np.arange(self._rows)
         return np.random.Generator(np.random.Philox(key=[seed, number])).permutation(self._rows)
 

@@ -1,0 +1,412 @@
+"""Many steps in one program: the same training as Keras's loop, chosen the same way every time."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import autoencoders
+from autoencoders.training import choice
+from tests import checks
+
+# How each loop is asked for; "auto" is the fused one without XLA on data as small as here.
+LOOPS = {"auto": {}, "xla": {"jit_compile": True}, "keras": {"steps_per_execution": 1}}
+
+
+@pytest.fixture
+def x(digits):
+    return digits[0][:70]
+
+
+def _plain():
+    return autoencoders.get("ae_mlp", input_shape=(8, 8, 1), hidden_units=(16,))
+
+
+def _vae():
+    return autoencoders.get("vae_mlp", input_shape=(8, 8, 1), hidden_units=(16,))
+
+
+def _compiled(build, loop, **options):
+    keras.utils.set_random_seed(5)
+    model = build()
+    model.compile("adam", **LOOPS[loop], **options)
+    return model
+
+
+def _layer(function):
+    """An autoencoder with a layer of one's own in front."""
+
+    class Own(keras.layers.Layer):
+        def call(self, x):
+            return function(x)
+
+    encoder, decoder = autoencoders.networks.mlp((8, 8, 1), 4, (16,))
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), Own(), encoder])
+    return autoencoders.Autoencoder(encoder, decoder)
+
+
+class Batches(keras.callbacks.Callback):
+    """Counts what a batch callback sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.train, self.test, self.predict = [], [], []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.train.append(batch)
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.test.append(batch)
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self.predict.append(batch)
+
+
+class Launches(Batches):
+    every_batch = False
+
+
+@pytest.fixture
+def compiled_early(monkeypatch):
+    """XLA from the third epoch of a run, as if the epochs before had taken long enough."""
+
+    def choose(*args):
+        return choice.TrainingLoop("fused", 2, "a test")
+
+    monkeypatch.setattr(choice, "choose", choose)
+
+
+# The same training -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loop", ["auto", "xla"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 16},
+        {"batch_size": 14},  # no rest
+        {"batch_size": 16, "shuffle": False, "sample_weight": True},
+        {"batch_size": 16, "steps_per_epoch": 3},
+        {"batch_size": 16, "y": True, "validation_split": 0.3},
+        {"batch_size": 500},  # more than there are rows
+    ],
+    ids=str,
+)
+def test_the_fused_loop_trains_as_kerass_does(loop, options, x):
+    options = dict(options)
+    if options.pop("sample_weight", False):
+        options["sample_weight"] = np.linspace(0.5, 2.0, len(x))
+    if options.pop("y", False):
+        options["y"] = np.flip(x, axis=1)
+    ours, theirs = _compiled(_plain, loop), _compiled(_plain, "keras")
+    logs = [m.fit(x, epochs=4, verbose=0, **options).history for m in (ours, theirs)]
+    assert (ours.training_loop.name, theirs.training_loop.name) == ("fused", "keras")
+    assert ours.training_loop.xla(0) == (loop == "xla")
+    assert logs[0].keys() == logs[1].keys()
+    for key in logs[0]:
+        np.testing.assert_allclose(logs[0][key], logs[1][key], rtol=1e-5)
+    for a, b in zip(checks._state(ours), checks._state(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+
+
+def test_outside_xla_random_numbers_are_those_of_kerass_loop(x):
+    ours, theirs = _compiled(_vae, "auto"), _compiled(_vae, "keras")
+    for model in (ours, theirs):
+        model.fit(x, batch_size=16, epochs=3, verbose=0)
+    for a, b in zip(checks._state(ours), checks._state(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["vae_mlp", "aae_mlp", "denoising_mlp"])
+def test_xla_learns_as_well_where_it_draws_other_numbers(name, digits):
+    losses = []
+    for loop in ("xla", "keras"):
+        keras.utils.set_random_seed(5)
+        model = autoencoders.get(name, input_shape=(8, 8, 1), hidden_units=(32,))
+        model.compile("adam", **LOOPS[loop])
+        losses.append(model.fit(digits[0], epochs=5, verbose=0).history["loss"][-1])
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+
+
+@pytest.mark.parametrize("loop", ["auto", "xla"])
+def test_evaluate_and_predict_as_keras_does(loop, x):
+    ours, theirs = _compiled(_plain, loop), _compiled(_plain, "keras")
+    weight = np.linspace(0.5, 2.0, len(x))
+    for options in ({}, {"batch_size": 16}, {"batch_size": 14}, {"batch_size": 16, "steps": 2}):
+        a, b = (
+            m.evaluate(x, verbose=0, return_dict=True, sample_weight=weight, **options)
+            for m in (ours, theirs)
+        )
+        assert a == pytest.approx(b, rel=1e-5)
+        a, b = (m.predict(x, verbose=0, **options) for m in (ours, theirs))
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_validation_in_a_fused_fit(x):
+    model = _compiled(_vae, "auto")
+    pipeline = tf.data.Dataset.from_tensor_slices(x[:40]).batch(16)
+    for validation in ((x[:40],), pipeline):
+        logs = model.fit(x, verbose=0, validation_data=validation, validation_batch_size=16).history
+        alone = model.evaluate(x[:40], batch_size=16, verbose=0, return_dict=True)
+        assert logs["val_loss"][-1] == pytest.approx(alone["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.astype("float64"),
+        lambda x: np.asfortranarray(x),
+        lambda x: np.repeat(x, 2, axis=0)[::2],
+        lambda x: x[::-1][::-1],
+    ],
+)
+def test_any_layout_in_memory(change, x):
+    ours, theirs = _compiled(_plain, "auto"), _compiled(_plain, "auto")
+    ours.fit(change(x), verbose=0)
+    theirs.fit(x, verbose=0)
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_arrays_on_disk(x, tmp_path):
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    ours, theirs = _compiled(_plain, "auto"), _compiled(_plain, "auto")
+    ours.fit(mapped, verbose=0)
+    theirs.fit(x, verbose=0)
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_variable_may_keep_a_batch(x):
+    """What a step stores of its batch stays as it was when the next chunk comes."""
+
+    class Keep(keras.layers.Layer):
+        def build(self, shape):
+            self.kept = self.add_weight(shape=(7, 8, 8, 1), trainable=False, name="kept")
+
+        def call(self, x, training=False):
+            if training and x.shape[0] == 7:  # not when the model is built
+                self.kept.assign(x)
+            return x
+
+    encoder, decoder = autoencoders.networks.mlp((8, 8, 1), 4, (16,))
+    model = autoencoders.Autoencoder(
+        keras.Sequential([keras.Input((8, 8, 1)), keep := Keep(), encoder]), decoder
+    )
+    model.compile("adam")
+    model.fit(x, batch_size=7, shuffle=False, verbose=0)
+    kept = keep.kept.numpy().copy()
+    np.testing.assert_array_equal(kept, x[-7:])
+    model.fit(x[:7], batch_size=7, shuffle=False, verbose=0)
+    model.evaluate(x[:14], batch_size=7, verbose=0)
+    np.testing.assert_array_equal(keep.kept.numpy(), x[:7])
+
+
+# The choice ---------------------------------------------------------------------------------------
+
+
+def _choose(steps, batch_size=100, weights=400_000, operations=("MatMul",), **options):
+    return choice.choose(steps, batch_size, weights, lambda xla: set(operations), **options)
+
+
+def test_xla_is_for_long_runs():
+    assert _choose(600).xla_from == 0  # MNIST
+    digits = _choose(45, 32, 35_000)
+    assert digits.xla_from > 10
+    assert not digits.xla(10)
+    assert digits.xla(digits.xla_from)
+    assert not digits.xla(digits.xla_from - 1)
+
+
+def test_compile_overrides_the_choice():
+    assert _choose(1, jit_compile=True).xla_from == 0
+    assert _choose(10_000, jit_compile=False).xla_from is None
+
+
+def test_convolutions_and_recurrences_go_without_xla_on_a_cpu(x):
+    layers = keras.layers
+    convolutional = autoencoders.Autoencoder(
+        keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(4, 3, strides=2, padding="same")]),
+        keras.Sequential([keras.Input((4, 4, 4)), layers.Conv2DTranspose(1, 3, 2, padding="same")]),
+    )
+    recurrent = autoencoders.Autoencoder(
+        keras.Sequential([keras.Input((8, 8)), layers.LSTM(4)]),
+        keras.Sequential(
+            [keras.Input((4,)), layers.RepeatVector(8), layers.LSTM(8, return_sequences=True)]
+        ),
+    )
+    for model, data, culprit in (
+        (convolutional, x, "Conv2D"),
+        (recurrent, x[..., 0], "TensorList"),
+    ):
+        model.compile("adam")
+        losses = model.fit(data, epochs=3, verbose=0).history["loss"]
+        assert losses[-1] < losses[0]
+        assert model.training_loop.name == "fused"
+        assert model.training_loop.xla_from is None
+        assert culprit in model.training_loop.reason
+
+
+def test_what_keras_has_to_run_itself(x):
+    class OwnStep(autoencoders.Autoencoder):
+        def train_step(self, data):
+            return super().train_step(data)
+
+    encoder, decoder = autoencoders.networks.mlp((8, 8, 1), 4, (16,))
+    own = OwnStep(encoder, decoder)
+    own.compile("adam")
+    own.fit(x, verbose=0)
+    assert own.training_loop == choice.KERAS
+    for options in ({"run_eagerly": True}, {"steps_per_execution": 2}):
+        model = _plain()
+        model.compile("adam", **options)
+        model.fit(x, verbose=0)
+        assert model.training_loop == choice.KERAS
+    model = _plain()
+    assert model.training_loop is None
+    model.fit(tf.data.Dataset.from_tensor_slices(x).batch(16), verbose=0)
+    assert model.training_loop == choice.KERAS
+
+
+def test_the_choice_does_not_depend_on_what_is_compiled(x, compiled_early):
+    """A model whose programs are all there already trains as a fresh one."""
+    warm = _compiled(_vae, "auto")
+    start = checks._state(warm), warm._shuffle.state.numpy()
+    warm.fit(x, batch_size=16, epochs=4, verbose=0)
+    optimizers = warm.phase_optimizers.values()
+    variables = [*warm.variables, *(v for o in optimizers for v in o.variables)]
+    for variable, value in zip(variables, start[0], strict=True):
+        variable.assign(value)
+    fresh = _compiled(_vae, "auto")
+    for model in (warm, fresh):
+        model.fit(x, batch_size=16, epochs=4, verbose=0)
+    for a, b in zip(checks._state(warm), checks._state(fresh), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("build", [_plain, _vae])
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_run_goes_on_as_it_was_chosen(build, stop, x, compiled_early, monkeypatch, tmp_path):
+    """Before and after XLA sets in, and whatever the rule would choose by the time of resuming."""
+    options = {"batch_size": 16, "verbose": 0}
+    whole = _compiled(build, "auto")
+    whole.fit(x, epochs=5, **options)
+    first = _compiled(build, "auto")
+    first.fit(x, epochs=stop, **options)
+    first.save(tmp_path / "model.keras")
+    monkeypatch.undo()
+    loaded = autoencoders.load(tmp_path / "model.keras")
+    loaded.fit(x, epochs=5, initial_epoch=stop, **options)
+    assert loaded.training_loop.xla_from == 2
+    for a, b in zip(checks._state(whole), checks._state(loaded), strict=True):
+        np.testing.assert_array_equal(a, b)
+    loaded.fit(x, **options)  # a run of its own
+    assert loaded.training_loop.xla_from != 2
+
+
+def test_explicit_arguments_are_saved(x, tmp_path):
+    for options in ({"jit_compile": True}, {"jit_compile": False}, {"steps_per_execution": 2}, {}):
+        model = _plain()
+        model.compile("adam", **options)
+        model.fit(x, verbose=0)
+        model.save(tmp_path / "model.keras")
+        loaded = autoencoders.load(tmp_path / "model.keras")
+        loaded.fit(x, verbose=0)
+        assert loaded.training_loop == model.training_loop
+
+
+def test_what_xla_cannot_compile_trains_without_it(x, compiled_early):
+    def through_numpy(x):
+        return tf.ensure_shape(tf.numpy_function(lambda a: a, [x], tf.float32), x.shape)
+
+    model = _layer(tf.custom_gradient(lambda x: (through_numpy(x), lambda g: g)))
+    model.compile("adam")
+    losses = model.fit(x, batch_size=16, epochs=6, verbose=0).history["loss"]
+    assert all(np.diff(losses) < 0)
+    assert model.training_loop.xla_from is None
+    assert "XLA cannot compile" in model.training_loop.reason
+    assert model.optimizer.iterations == 6 * 5
+
+
+def test_programs_are_kept_between_fits(x):
+    traces = []
+
+    def count(x):
+        traces.append(1)
+        return x
+
+    model = _layer(count)
+    model.compile("adam", jit_compile=True)
+    for _ in range(2):
+        before = len(traces)
+        for rows in (64, 32):
+            model.fit(x[:rows], batch_size=16, epochs=2, verbose=0)
+            model.evaluate(x[:rows], batch_size=16, verbose=0)
+    assert len(traces) == before  # the second time round, and other data of the same shape
+    model.compile("adam", jit_compile=True)
+    model.fit(x[:64], batch_size=16, verbose=0)
+    assert len(traces) > before
+
+
+# What callbacks see -------------------------------------------------------------------------------
+
+
+def test_a_batch_callback_sees_every_batch_and_changes_nothing(x):
+    watched, alone = _compiled(_vae, "xla"), _compiled(_vae, "xla")
+    seen = Batches()
+    watched.fit(x, batch_size=16, epochs=2, verbose=0, callbacks=[seen], validation_data=(x,))
+    watched.predict(x, batch_size=16, verbose=0, callbacks=[seen])
+    alone.fit(x, batch_size=16, epochs=2, verbose=0, validation_data=(x,))
+    assert seen.train == [0, 1, 2, 3, 4] * 2
+    assert seen.test == [0, 1, 2, 3, 4] * 2
+    assert seen.predict == [0, 1, 2, 3, 4]
+    for a, b in zip(checks._state(watched), checks._state(alone), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_batch_callback_that_can_wait_sees_every_launch(x):
+    seen = Launches()
+    model = _compiled(_plain, "auto")
+    model.fit(x, batch_size=16, verbose=0, callbacks=[seen], validation_data=(x,))
+    model.predict(x, batch_size=16, verbose=0, callbacks=[seen])
+    assert [len(batches) for batches in (seen.train, seen.test, seen.predict)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("callback", "expected"),
+    [
+        (keras.callbacks.EarlyStopping(monitor="loss"), False),
+        (keras.callbacks.TerminateOnNaN(), False),
+        (keras.callbacks.ModelCheckpoint("x.keras"), False),
+        (keras.callbacks.ModelCheckpoint("x.keras", save_freq=3), True),
+        (keras.callbacks.BackupAndRestore("x", save_freq=3), True),
+        (keras.callbacks.TensorBoard("x"), False),
+        (keras.callbacks.TensorBoard("x", update_freq="batch"), True),
+        (keras.callbacks.LambdaCallback(on_epoch_end=print), False),
+        (keras.callbacks.LambdaCallback(on_train_batch_begin=print), True),
+        (keras.callbacks.CallbackList([Batches()]), True),
+        ([Launches(), [Batches()]], True),
+        (None, False),
+    ],
+)
+def test_which_callbacks_have_to_see_every_batch(callback, expected):
+    assert choice.every_batch(callback) == expected
+
+
+def test_training_stops_where_a_callback_says(x):
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 2
+
+    model = _compiled(_plain, "auto")
+    model.fit(x, batch_size=16, epochs=3, verbose=0, callbacks=[Stop()])
+    assert model.optimizer.iterations == 3
+    model.fit(x, batch_size=16, verbose=0)
+    assert model.optimizer.iterations == 3 + 5
+
+
+def test_the_progress_bar_counts_batches(x, capsys):
+    _compiled(_plain, "auto").fit(x, batch_size=16)
+    assert "5/5" in capsys.readouterr().out
