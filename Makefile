@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test figures lint wheel clean
+.PHONY: demo test figures benchmarks lint wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/autoencoders demo
@@ -17,6 +17,12 @@ test: $(VENV)/installed
 # Trains on full MNIST until the published figures are reached: a few minutes.
 figures: $(VENV)/installed
 	$(BIN)/python -m pytest -m figures
+
+# Speed beside other libraries, on MNIST. PEERS="python ..." names interpreters that have them.
+benchmarks: $(VENV)/installed
+	$(BIN)/python -m benchmarks.training --python $(PEERS)
+	$(BIN)/python -m benchmarks.training --digits
+	$(BIN)/python -m benchmarks.scoring --python $(PEERS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check --fix .

@@ -81,8 +81,11 @@ def test_train_saves_a_model_that_loads(tmp_path):
 
 
 def test_an_interrupted_training_goes_on(tmp_path):
-    """The same command, after Ctrl-C, ends with the same weights as without it."""
-    arguments = ["train", "vae_mlp", "--data", "digits", "--epochs", "40", "--save"]
+    """The same command, after Ctrl-C, ends with the same weights as without it.
+
+    Enough epochs that XLA sets in on the way.
+    """
+    arguments = ["train", "vae_mlp", "--data", "digits", "--epochs", "300", "--save"]
     run(*arguments, tmp_path / "straight.weights.h5")
     command = [sys.executable, "-m", "autoencoders", *arguments, tmp_path / "resumed.weights.h5"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

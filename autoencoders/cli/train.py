@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,9 @@ from autoencoders import registry, weights, zoo
 from autoencoders.cli.quiet import import_keras
 
 console = Console()
+
+# A save takes as long as several epochs of a small model.
+_SECONDS_BETWEEN_CHECKPOINTS = 2
 
 
 def train(
@@ -108,11 +112,19 @@ def _fit(name, chosen, recipe, x_train, path):
         model = autoencoders.get(name, compile=False, **chosen)
         model.compile(**zoo.compile_arguments(recipe))
 
+    last_saved = None
+
     def checkpoint(epoch, logs):
+        nonlocal last_saved
+        now = time.monotonic()
+        recent = last_saved is not None and now - last_saved < _SECONDS_BETWEEN_CHECKPOINTS
+        if recent and epoch + 1 < recipe["epochs"]:
+            return
         # Written beside and then renamed, so that an interruption leaves the old one or the new.
         written = partial.with_name(f"{partial.stem}.new.keras")
         model.save(written)
         written.replace(partial)
+        last_saved = time.monotonic()
 
     try:
         model.fit(
@@ -124,7 +136,7 @@ def _fit(name, chosen, recipe, x_train, path):
         )
     except KeyboardInterrupt:
         partial.with_name(f"{partial.stem}.new.keras").unlink(missing_ok=True)
-        console.print("\nInterrupted. The same command goes on after the last whole epoch.")
+        console.print("\nInterrupted. The same command goes on where it last saved.")
         raise typer.Exit(130) from None
     return model, partial
 

@@ -72,7 +72,7 @@ def _no_moments(params):
     return [dict(zeros), dict(zeros)]
 
 
-def _dense(rng, *units):
+def dense(rng, *units):
     layers = []
     for before, after in itertools.pairwise(units):
         limit = np.sqrt(6 / (before + after))
@@ -81,7 +81,7 @@ def _dense(rng, *units):
     return layers
 
 
-def _apply(layers, x):
+def apply(layers, x):
     for number in range(0, len(layers), 2):
         x = x @ layers[number] + layers[number + 1]
         if number + 2 < len(layers):
@@ -96,17 +96,17 @@ def _log_loss(logits, label):
 def _vae():
     rng = np.random.default_rng(0)
     params = {
-        "hidden": _dense(rng, 784, 256),
-        "mean": _dense(rng, 256, 2),
-        "log_variance": _dense(rng, 256, 2),
-        "decoder": _dense(rng, 2, 256, 784),
+        "hidden": dense(rng, 784, 256),
+        "mean": dense(rng, 256, 2),
+        "log_variance": dense(rng, 256, 2),
+        "decoder": dense(rng, 2, 256, 784),
     }
 
     def loss(params, x, key):
-        features = jax.nn.relu(_apply(params["hidden"], x))
-        mean, log_var = _apply(params["mean"], features), _apply(params["log_variance"], features)
+        features = jax.nn.relu(apply(params["hidden"], x))
+        mean, log_var = apply(params["mean"], features), apply(params["log_variance"], features)
         z = mean + jnp.exp(0.5 * log_var) * jax.random.normal(key, mean.shape)
-        logits = _apply(params["decoder"], z)
+        logits = apply(params["decoder"], z)
         cross_entropy = jnp.sum(jax.nn.softplus(logits) - x * logits)
         kl = -0.5 * jnp.sum(1 + log_var - mean**2 - jnp.exp(log_var))
         return (cross_entropy + kl) / len(x)
@@ -115,32 +115,32 @@ def _vae():
 
 
 def _reconstruct(params, x, key):
-    return jnp.mean((x - _apply(params["decoder"], _apply(params["encoder"], x))) ** 2)
+    return jnp.mean((x - apply(params["decoder"], apply(params["encoder"], x))) ** 2)
 
 
 def _deep():
     rng = np.random.default_rng(0)
     units = (784, 1000, 500, 250, 30)
-    params = {"encoder": _dense(rng, *units), "decoder": _dense(rng, *units[::-1])}
+    params = {"encoder": dense(rng, *units), "decoder": dense(rng, *units[::-1])}
     return params, [(tuple(params), _reconstruct)]
 
 
 def _adversarial():
     rng = np.random.default_rng(0)
     params = {
-        "encoder": _dense(rng, 784, 1000, 1000, 8),
-        "decoder": _dense(rng, 8, 1000, 1000, 784),
-        "discriminator": _dense(rng, 8, 1000, 1000, 1),
+        "encoder": dense(rng, 784, 1000, 1000, 8),
+        "decoder": dense(rng, 8, 1000, 1000, 784),
+        "discriminator": dense(rng, 8, 1000, 1000, 1),
     }
 
     def discriminate(params, x, key):
-        codes = _apply(params["encoder"], x)
-        real = _apply(params["discriminator"], jax.random.normal(key, codes.shape))
-        fake = _apply(params["discriminator"], codes)
+        codes = apply(params["encoder"], x)
+        real = apply(params["discriminator"], jax.random.normal(key, codes.shape))
+        fake = apply(params["discriminator"], codes)
         return 0.5 * (_log_loss(real, 1) + _log_loss(fake, 0))
 
     def generate(params, x, key):
-        return _log_loss(_apply(params["discriminator"], _apply(params["encoder"], x)), 1)
+        return _log_loss(apply(params["discriminator"], apply(params["encoder"], x)), 1)
 
     phases = [
         (("encoder", "decoder"), _reconstruct),
