@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import autoencoders
-from autoencoders.training import choice
+from autoencoders.training import choice, fused
 from tests import checks
 
 # How each loop is asked for; "auto" is the fused one without XLA on data as small as here.
@@ -177,6 +177,15 @@ def test_arrays_on_disk(x, tmp_path):
     theirs.fit(x, verbose=0)
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_rows_on_an_accelerator_are_those_on_the_host(x):
+    """What a GPU would be given, made on the CPU."""
+    indices = np.array([3, 1, 4, 1, 5, 9])
+    host, device = (rows(x).batches(indices, 2) for rows in (fused.HostRows, fused.DeviceRows))
+    assert host.shape == (3, 2, 8, 8, 1)
+    np.testing.assert_array_equal(host, x[indices].reshape(host.shape))
+    np.testing.assert_array_equal(host, device)
 
 
 def test_a_variable_may_keep_a_batch(x):

@@ -41,6 +41,12 @@ def _vae():
     return autoencoders.get("vae_mlp", input_shape=(8, 8, 1), hidden_units=(16,))
 
 
+def _vae_in_xla():
+    model = _vae()
+    model.compile("adam", jit_compile=True)
+    return model
+
+
 def _with_dropout():
     encoder, decoder = autoencoders.networks.mlp((8, 8, 1), 4, (16,))
     encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Dropout(0.2), encoder])
@@ -50,7 +56,7 @@ def _with_dropout():
     return model
 
 
-BUILDERS = [_aae, _vae, _with_dropout]
+BUILDERS = [_aae, _vae, _vae_in_xla, _with_dropout]
 FITS = [
     {"batch_size": 16},
     {"batch_size": 16, "shuffle": False},
