@@ -41,6 +41,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="*", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rows", type=int, help="rows in an epoch, in place of the task's")
     parser.add_argument("--python", nargs="*", default=[], help="interpreters with more peers")
     parser.add_argument("--digits", action="store_true", help="whole fits on the digits instead")
     arguments = parser.parse_args()
@@ -50,11 +51,12 @@ def main():
     (images, _), _ = datasets.mnist()
     interpreters = [sys.executable, *arguments.python]
     for name in arguments.models:
-        compare(name, images, arguments.rounds, interpreters)
+        task = TASKS[name]
+        task = task._replace(rows=arguments.rows or task.rows)
+        compare(name, task, images, arguments.rounds, interpreters)
 
 
-def compare(name, images, rounds, interpreters):
-    task = TASKS[name]
+def compare(name, task, images, rounds, interpreters):
     print(f"\n{name}: {task.description}; {task.rows:,} rows in batches of {task.batch_size}\n")
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "x.npy"

@@ -1,5 +1,7 @@
 """Many steps in one program: the same training as Keras's loop, chosen the same way every time."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
@@ -326,6 +328,47 @@ def test_explicit_arguments_are_saved(x, tmp_path):
         assert loaded.training_loop == model.training_loop
 
 
+def test_compile_changes_a_run_that_goes_on(x):
+    model = _plain()
+    for jit_compile, expected in ((False, None), (True, 0), ("auto", 1838)):
+        model.compile("adam", jit_compile=jit_compile)
+        model.fit(x, epochs=2, initial_epoch=1, verbose=0)
+        assert (model.training_loop.xla_from, jit_compile) == (expected, jit_compile)
+
+
+def test_a_step_of_the_instances_own_is_kerass_to_run(x):
+    model = _compiled(_plain, "auto")
+    model.fit(x, verbose=0)
+    calls = []
+    step = model.train_step
+    model.train_step = lambda data: (calls.append(1), step(data))[1]
+    model.make_train_function(force=True)
+    model.fit(x, verbose=0)
+    assert calls
+    assert model.training_loop == choice.KERAS
+
+
+def test_any_error_of_xlas_can_be_told():
+    assert "AssertionError" in choice.without_xla(AssertionError()).reason
+    assert "two" not in choice.without_xla(ValueError("one\ntwo")).reason
+
+
+def test_few_rows_share_a_program(x):
+    model = _compiled(_plain, "auto")
+    for rows in range(1, 20):
+        model.predict(x[:rows], verbose=0)
+        model.evaluate(x[:rows], verbose=0)
+    assert len(model._launches._programs) == 2
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 16.0, "16"])
+def test_a_bad_batch_size(batch_size, x):
+    model = _compiled(_plain, "auto")
+    for use in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(ValueError, match="`batch_size` must be a positive integer"):
+            use(x, batch_size=batch_size, verbose=0)
+
+
 def test_what_xla_cannot_compile_trains_without_it(x, compiled_early):
     def through_numpy(x):
         return tf.ensure_shape(tf.numpy_function(lambda a: a, [x], tf.float32), x.shape)
@@ -393,6 +436,7 @@ def test_a_batch_callback_that_can_wait_sees_every_launch(x):
         (keras.callbacks.BackupAndRestore("x", save_freq=3), True),
         (keras.callbacks.TensorBoard("x"), False),
         (keras.callbacks.TensorBoard("x", update_freq="batch"), True),
+        (keras.callbacks.TensorBoard("x", write_steps_per_second=True), True),
         (keras.callbacks.LambdaCallback(on_epoch_end=print), False),
         (keras.callbacks.LambdaCallback(on_train_batch_begin=print), True),
         (keras.callbacks.CallbackList([Batches()]), True),
@@ -414,6 +458,68 @@ def test_training_stops_where_a_callback_says(x):
     assert model.optimizer.iterations == 3
     model.fit(x, batch_size=16, verbose=0)
     assert model.optimizer.iterations == 3 + 5
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        lambda model, x: model.train_on_batch(x[:8]),
+        lambda model, x: model.fit(x[:16], batch_size=8, verbose=0),
+        lambda model, x: model.fit(tf.data.Dataset.from_tensors(x[:8]), verbose=0),
+        lambda model, x: model.evaluate(x[:20], batch_size=8, verbose=0),
+        lambda model, x: model.predict(tf.data.Dataset.from_tensors(x[:8]), verbose=0),
+        lambda model, x: model.predict_on_batch(x[:8]),
+        lambda model, x: model.make_train_function(force=True),
+    ],
+)
+def test_a_callback_may_use_the_model(nested, x):
+    """As in Keras's loop, whatever runs inside another run."""
+    states = []
+    for loop in ("auto", "keras"):
+        model = _compiled(_plain, loop)
+
+        def use(epoch, logs, model=model):
+            nested(model, x)
+
+        callback = keras.callbacks.LambdaCallback(on_epoch_end=use)
+        fit = {"batch_size": 16, "epochs": 3, "verbose": 0, "validation_data": (x[:20],)}
+        model.fit(x, callbacks=[callback], **fit)
+        states.append(checks._state(model))
+    for a, b in zip(*states, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+
+
+def test_threads_may_share_a_model(x):
+    """Each gets the answers to its own rows, and training loses none of its steps."""
+    model = _compiled(_plain, "auto")
+    model.fit(x, verbose=0)
+    served = _plain()
+    served.set_weights(model.get_weights())
+    slices = [slice(start, start + 30) for start in range(0, 40, 5)]
+    expected = [served.predict(x[rows], batch_size=10, verbose=0) for rows in slices]
+
+    def ask(number):
+        batches = [Batches()] if number % 2 else []
+        return [
+            served.predict(x[slices[number]], batch_size=10, verbose=0, callbacks=batches)
+            for _ in range(5)
+        ]
+
+    with ThreadPoolExecutor(8) as pool:
+        for number, answers in enumerate(pool.map(ask, range(8))):
+            for answer in answers:
+                np.testing.assert_allclose(answer, expected[number], atol=1e-6)
+
+    many = np.repeat(x, 20, axis=0)
+    before = int(model.optimizer.iterations.numpy())
+    with ThreadPoolExecutor(1) as pool:
+        asked = [
+            pool.submit(model.predict, x, batch_size=10, verbose=0, callbacks=[Batches()])
+            for _ in range(20)
+        ]
+        model.fit(many, batch_size=16, epochs=5, verbose=0)
+        assert all(len(future.result()) == len(x) for future in asked)
+    assert model.optimizer.iterations == before + 5 * 88
 
 
 def test_the_progress_bar_counts_batches(x, capsys):

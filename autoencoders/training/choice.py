@@ -79,8 +79,8 @@ def choose(steps, batch_size, weights, operations, jit_compile="auto"):
     start = 0 if epoch >= _LONG_EPOCH else math.ceil(_SHORT_EPOCHS / epoch)
     try:
         types = operations(start == 0)
-    except Exception as error:
-        if start > 0:
+    except Exception as error:  # XLA lacks something; if it is something else, it will show
+        if start > 0 or isinstance(error, tf.errors.ResourceExhaustedError):
             raise
         return without_xla(error)
     if not tf.config.list_logical_devices("GPU"):
@@ -93,7 +93,8 @@ def choose(steps, batch_size, weights, operations, jit_compile="auto"):
 
 def without_xla(error):
     """The fused loop for a model that XLA turned out not to compile, with this error."""
-    return TrainingLoop("fused", None, f"XLA cannot compile it: {str(error).splitlines()[0]}")
+    message = f"{type(error).__name__} {error}".splitlines()[0]
+    return TrainingLoop("fused", None, f"XLA cannot compile it: {message}")
 
 
 def every_batch(callbacks):
@@ -111,7 +112,8 @@ def _sees_batches(callback):
     if type(callback) in (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore):
         return callback.save_freq != "epoch"
     if type(callback) is keras.callbacks.TensorBoard:
-        return callback.update_freq != "epoch"
+        counts = callback.update_freq != "epoch" or callback.write_steps_per_second
+        return counts or getattr(callback, "_should_trace", False)
     if type(callback) in (keras.callbacks.ProgbarLogger, keras.callbacks.TerminateOnNaN):
         return False
     return getattr(callback, "every_batch", True) and any(

@@ -14,6 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from autoencoders.training.graphs import Graphs
+
 # A chunk is large enough that launching costs next to nothing, small enough to stay in cache and
 # to let the progress bar move.
 _CHUNK_BYTES = 2**23
@@ -38,24 +40,28 @@ class Feed:
         limits = (order.steps, steps, keras.config.max_steps_per_epoch())
         self.steps = min(limit for limit in limits if limit)
         self._chunk = None
-        batch_bytes = sum(array.nbytes // len(array) for array in arrays) * order.batch_size
-        self.chunk_steps = int(np.clip(_CHUNK_BYTES // max(batch_bytes, 1), 1, _CHUNK_STEPS))
         source = DeviceRows if tf.config.list_logical_devices("GPU") else HostRows
-        self._rows = [source(array) for array in arrays]
+        different = {id(array): array for array in arrays}  # the target may be the input
+        self._rows = {key: source(array) for key, array in different.items()}
+        self._parts = [id(array) for array in arrays]
+        row_bytes = sum(array.nbytes // len(array) for array in different.values())
+        batch_bytes = max(row_bytes * order.batch_size, 1)
+        self.chunk_steps = int(np.clip(_CHUNK_BYTES // batch_bytes, 1, _CHUNK_STEPS))
 
     @property
     def batch_size(self):
         """Rows in a full batch."""
         return self._order.batch_size
 
-    def size(self, xla=False):
-        """The batch size that full batches have a program for; None for a program for any."""
+    def program_size(self, xla=False):
+        """The batch size of the program for full batches; None for the program for any size."""
         sized = xla or self._order.even or self.steps >= _MANY_STEPS
         return self.batch_size if sized else None
 
     def spec(self, batch_size):
         """What a batch looks like, of this size or (None) of any: a tuple of `tf.TensorSpec`."""
-        return tuple(tf.TensorSpec((batch_size, *r.row_shape), r.dtype) for r in self._rows)
+        parts = (self._rows[key] for key in self._parts)
+        return tuple(tf.TensorSpec((batch_size, *rows.row_shape), rows.dtype) for rows in parts)
 
     def keras_steps(self):
         """What Keras's loop iterates over in place of the batches: their numbers."""
@@ -67,8 +73,7 @@ class Feed:
         XLA makes a program for every shape, so it gets chunks of one shape only.
         """
         self._xla = xla
-        self._indices, self._bounds = self._order.epoch()
-        self._sizes = np.diff(self._bounds)
+        self._indices = None  # looked up at the first step: a callback may load a model until then
         self._position = self._chunk_begin = self._chunk_end = 0
 
     def without_xla(self):
@@ -82,6 +87,9 @@ class Feed:
             `(size, xla)`, the program it is for, and `(chunk, begin, end)`, what that takes: a
             tuple of tensors `(batches, rows, ...)` and the span of batches in it that are meant.
         """
+        if self._indices is None:
+            self._indices, self._bounds = self._order.epoch()
+            self._sizes = np.diff(self._bounds)
         stop = min(self._position + steps, self.steps)
         while self._position < stop:
             if self._position == self._chunk_end:
@@ -89,7 +97,7 @@ class Feed:
             begin, end = self._position, min(stop, self._chunk_end)
             self._position = end
             full = self._sizes[begin] == self.batch_size
-            program = (self.size(self._xla), self._xla) if full else (None, False)
+            program = (self.program_size(self._xla), self._xla) if full else (None, False)
             span = (tf.constant(at - self._chunk_begin, tf.int32) for at in (begin, end))
             yield program, (self._chunk, *span)
         if self._position == self.steps:
@@ -105,7 +113,8 @@ class Feed:
         missing = (self.chunk_steps - count) * size
         if self._xla and missing and size == self.batch_size:
             indices = np.concatenate([indices, np.zeros(missing, indices.dtype)])
-        self._chunk = tuple(rows.batches(indices, size) for rows in self._rows)
+        chunk = {key: rows.batches(indices, size) for key, rows in self._rows.items()}
+        self._chunk = tuple(chunk[key] for key in self._parts)
         self._chunk_begin, self._chunk_end = begin, begin + count
 
 
@@ -123,7 +132,10 @@ class HostRows:
     def batches(self, indices, size):
         """The rows of these indices, as a tensor `(batches, size, ...)`."""
         part = _aligned((len(indices), *self.row_shape), self.dtype)
-        np.take(self._array, indices, axis=0, out=part, mode="clip")  # "raise" would copy first
+        if self._array.flags.c_contiguous:
+            np.take(self._array, indices, axis=0, out=part, mode="clip")  # "raise" would copy first
+        else:  # of which `take` would first copy all
+            part[...] = self._array[indices]
         part = part.reshape(-1, size, *self.row_shape)
         if self.dtype.kind != "f":  # bfloat16 is not NumPy's own
             return tf.convert_to_tensor(part)
@@ -154,28 +166,8 @@ def _aligned(shape, dtype):
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
-class Programs:
-    """A model's steps as loops over chunks, kept between fits until the model changes.
-
-    Args:
-        model: The model whose variables the steps read and write.
-    """
-
-    def __init__(self, model):
-        self._model = model
-        self._kept = {}
-        self._weights = None
-
-    def clear(self):
-        """Forget the programs, when a step may do something else from now on."""
-        self._kept.clear()
-
-    def refresh(self):
-        """Forget the programs if the model has other weights than they know."""
-        weights = [id(weight) for weight in self._model.weights]
-        if weights != self._weights:
-            self.clear()
-            self._weights = weights
+class Programs(Graphs):
+    """A model's steps as loops over chunks."""
 
     def updates(self, name, step, result, spec, xla=False):
         """A program that runs a step over a chunk, for what it does to the model's variables.
@@ -201,7 +193,7 @@ class Programs:
 
         return self._program((name, spec, xla), loop, spec, xla)
 
-    def outputs(self, name, step, spec, dtype, xla=False):
+    def outputs(self, name, step, spec, dtype):
         """A program that runs a step over a chunk, for what it returns: rows of this dtype."""
 
         def loop(chunk, begin, end):
@@ -209,15 +201,16 @@ class Programs:
             rows = tf.map_fn(step, chunk, fn_output_signature=dtype, parallel_iterations=1)
             return tf.reshape(rows, tf.concat([[-1], tf.shape(rows)[2:]], axis=0))
 
-        return self._program((name, spec, xla), loop, spec, xla)
+        return self._program((name, spec), loop, spec, xla=False)
 
     def _program(self, key, loop, spec, xla):
-        if key not in self._kept:
+        def make():
             chunk = tuple(tf.TensorSpec((None, *part.shape), part.dtype) for part in spec)
             number = tf.TensorSpec((), tf.int32)
             program = tf.function(loop, jit_compile=xla or None, autograph=False)
-            self._kept[key] = program.get_concrete_function(chunk, number, number)
-        return self._kept[key]
+            return program.get_concrete_function(chunk, number, number)
+
+        return self.get(key, make)
 
 
 def operations(program):

@@ -5,13 +5,11 @@ from contextlib import contextmanager
 from functools import partial
 
 import keras
-import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from autoencoders import losses, registry
 from autoencoders.training import choice, health, randomness, step
-from autoencoders.training.fused import Feed, Programs, operations
+from autoencoders.training.launches import Launches
 from autoencoders.training.shuffle import EpochCounter, Order, batches, first, split
 
 
@@ -32,11 +30,7 @@ class PhasedModel(keras.Model):
         self._trackers = step.LossTrackers(())
         self._shuffle = keras.random.SeedGenerator(name="shuffle")
         self._set_aside = None
-        self._checked_before = dict.fromkeys(("train", "test", "predict"), False)
-        self._jit_compile_argument = "auto"
-        self._steps_per_execution_argument = None
-        self._training_loop = None
-        self._programs = Programs(self)
+        self._launches = Launches(self, PhasedModel)
         self._validation_feed = None
 
     @property
@@ -76,7 +70,7 @@ class PhasedModel(keras.Model):
         `compile` overrides it: `jit_compile=True` or `False` for or against XLA, and
         `steps_per_execution` (1, say) for Keras's own loop.
         """
-        return self._training_loop
+        return self._launches.training_loop
 
     def ensure_built(self, x=None):
         """Build the model if it is not built: from what it knows, or from the data `x`.
@@ -148,9 +142,7 @@ class PhasedModel(keras.Model):
         first = next(iter(optimizers))
         self.phase_optimizers = {**optimizers, first: self.optimizer}
         self._loss_argument = loss
-        self._jit_compile_argument = jit_compile
-        self._steps_per_execution_argument = steps_per_execution
-        self._programs.clear()
+        self._launches.configure(jit_compile, steps_per_execution)
         self.compiled_loss = compiled_loss
         self._has_metrics = bool(metrics or weighted_metrics)
         if self.built:
@@ -213,21 +205,15 @@ class PhasedModel(keras.Model):
     def predict_step(self, data):
         """The reconstruction of a batch."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if not self._checked_before["predict"]:
+        if not self._launches.current("predict").checked:
             x = self.expectation.tensor(x, "x")
         return self(x, training=False)
 
     def _batch(self, data, loop):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if not self._checked_before[loop]:
+        if not self._launches.current(loop).checked:
             x, y, sample_weight = self.expectation.tensors(x, y, sample_weight)
         return step.Batch(x, x if y is None else y, sample_weight)
-
-    def _note_checked(self, loop, checked):
-        """Whether the data of a loop was checked whole: its step then spends no time on that."""
-        if self._checked_before[loop] != checked:
-            self._checked_before[loop] = checked
-            setattr(self, f"{loop}_function", None)  # traced with the other
 
     def _log(self, batch, terms):
         size = ops.shape(batch.x)[0]
@@ -283,37 +269,40 @@ class PhasedModel(keras.Model):
         self._initial_epoch = None
         if validation_data is not None:
             validation_data = self._checked(validation_data)
-        self._note_checked("train", _is_array(x))
-        feed = counter = None
-        if _is_array(x):
+        feed = counter = validation_feed = None
+        arrays_given = _is_array(x)
+        if arrays_given:
             arrays = self.expectation.arrays(x, y, sample_weight)
             if validation_split and validation_data is None:
                 arrays, validation_data = split(arrays, validation_split)
             order = Order(
                 len(arrays[0]),
                 self._shuffle.state,
-                batch_size=batch_size or 32,
+                batch_size=batch_size,
                 shuffle=bool(shuffle),
                 steps_per_epoch=steps_per_epoch,
             )
-            feed = Feed(arrays, order) if self._fuses("train") else None
+            feed = self._launches.feed("train", arrays, order)
             x = feed.keras_steps() if feed else batches(arrays, order)
             y = sample_weight = steps_per_epoch = None
-            counter = EpochCounter(self._shuffle.state, partial(self._begin_epoch, feed))
+            begin = partial(self._launches.begin_epoch, feed) if feed else None
+            counter = EpochCounter(self._shuffle.state, begin)
         elif validation_split:
             raise ValueError("`validation_split` divides arrays; pass `validation_data` instead.")
         if feed is None:
-            self._training_loop = choice.KERAS
+            self._launches.training_loop = choice.KERAS
         validation_batch_size = validation_batch_size or batch_size
-        if isinstance(validation_data, tuple) and self._fuses("test"):
-            order = Order(len(validation_data[0]), batch_size=validation_batch_size or 32)
-            self._validation_feed = Feed(validation_data, order, validation_steps)
-            validation_data, validation_batch_size = self._validation_feed.keras_steps(), None
+        if isinstance(validation_data, tuple):
+            order = Order(len(validation_data[0]), batch_size=validation_batch_size)
+            validation_feed = self._launches.feed("test", validation_data, order, validation_steps)
+        if validation_feed:
+            validation_data, validation_batch_size = validation_feed.keras_steps(), None
+        outer, self._validation_feed = self._validation_feed, validation_feed
         try:
             with (
                 health.value_errors(),
                 first(counter, callbacks, self) as callbacks,
-                self._launching("train", feed, self._update, callbacks),
+                self._launches.under_way("train", feed, callbacks, checked=arrays_given),
             ):
                 history = super().fit(
                     x,
@@ -333,7 +322,7 @@ class PhasedModel(keras.Model):
                     validation_freq=validation_freq,
                 )
         finally:
-            self._validation_feed = None
+            self._validation_feed = outer
         # Keras does it for the first phase's: averages of weights (`use_ema`) take their place.
         for phase in self.phases[1:]:
             self.phase_optimizers[phase.name].finalize_variable_values(phase.variables)
@@ -359,22 +348,21 @@ class PhasedModel(keras.Model):
         self.ensure_built(x)
         within_fit = kwargs.get("_use_cached_eval_dataset", False)
         feed = self._validation_feed if within_fit else None
-        if _is_array(x) and not within_fit:  # where the data has been checked already
+        arrays_given = _is_array(x)
+        if arrays_given and not within_fit:  # where the data has been checked already
             arrays = self.expectation.arrays(x, y, sample_weight)
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
-            if self._fuses("test"):
-                feed = Feed(arrays, Order(len(x), batch_size=batch_size or 32), steps)
+            order = Order(len(x), batch_size=batch_size)
+            feed = self._launches.feed("test", arrays, order, steps)
+            if feed:
                 x, y, sample_weight, batch_size = feed.keras_steps(), None, None, None
-        self._note_checked("test", feed is not None or _is_array(x))
         with (
             self._sampling_afresh(),
             health.value_errors(),
-            self._launching("test", feed, self._update, callbacks),
+            self._launches.under_way("test", feed, callbacks, checked=arrays_given) as launch,
         ):
-            if feed is not None:
-                feed.begin(xla=self._jit_compile_argument is True)
             if within_fit:  # made for the training loop's launches
-                self._eval_epoch_iterator.steps_per_execution = self.steps_per_execution
+                self._eval_epoch_iterator.steps_per_execution = launch.steps
             return super().evaluate(
                 x,
                 y,
@@ -394,116 +382,78 @@ class PhasedModel(keras.Model):
             ValueError: NaN, wrong shape or wrong dtype.
         """
         self.ensure_built(x)
-        self._note_checked("predict", _is_array(x))
         feed = None
-        if _is_array(x):
+        arrays_given = _is_array(x)
+        if arrays_given:
             x = self.expectation.array(x, "x")
-            if self._fuses("predict") and self._jit_compile_argument is not True:
-                feed = Feed((x,), Order(len(x), batch_size=batch_size or 32), steps)
-                feed.begin()
+            order = Order(len(x), batch_size=batch_size)
+            feed = self._launches.feed("predict", (x,), order, steps)
+            if feed:
                 x, batch_size = feed.keras_steps(), None
         with (
             health.value_errors(),
-            self._launching("predict", feed, self._reconstruct, callbacks),
+            self._launches.under_way("predict", feed, callbacks, checked=arrays_given),
         ):
             return super().predict(x, batch_size, verbose, steps, callbacks)
+
+    # What Keras's loops call ----------------------------------------------------------------------
+
+    def make_train_function(self, force=False):
+        """Make what `fit` launches, as Keras asks for it."""
+        self._replace_function("train", super().make_train_function, force)
+
+    def make_test_function(self, force=False):
+        """Make what `evaluate` launches, as Keras asks for it."""
+        self._replace_function("test", super().make_test_function, force)
+
+    def make_predict_function(self, force=False):
+        """Make what `predict` launches, as Keras asks for it."""
+        self._replace_function("predict", super().make_predict_function, force)
+
+    def _replace_function(self, loop, make, force):
+        name = f"{loop}_function"
+
+        def keras_function():
+            own = getattr(self, name)
+            make(force=True)  # which sets the attribute
+            made = getattr(self, name)
+            setattr(self, name, own)
+            return made
+
+        if getattr(self, name) is None or force:
+            setattr(self, name, self._launches.function(loop, keras_function))
+
+    @property
+    def steps_per_execution(self):
+        """Steps per launch, as Keras's loop that asks for it has it."""
+        launches = self.__dict__.get("_launches")  # Keras sets and reads it before that is there
+        return launches.current().steps if launches else 1
+
+    @steps_per_execution.setter
+    def steps_per_execution(self, value):
+        """Left to `compile`, whose argument knows a default from a choice."""
 
     def train_on_batch(self, x, *args, **kwargs):
         """One step on one batch, as `keras.Model.train_on_batch`."""
         self.ensure_built(x)
-        self._note_checked("train", False)
-        with health.value_errors():
+        with health.value_errors(), self._launches.under_way("train"):
             return super().train_on_batch(x, *args, **kwargs)
 
     def test_on_batch(self, x, *args, **kwargs):
         """The loss of one batch, as `keras.Model.test_on_batch`; it repeats exactly."""
         self.ensure_built(x)
-        self._note_checked("test", False)
-        with self._sampling_afresh(), health.value_errors():
+        with (
+            self._sampling_afresh(),
+            health.value_errors(),
+            self._launches.under_way("test"),
+        ):
             return super().test_on_batch(x, *args, **kwargs)
 
     def predict_on_batch(self, x):
         """The reconstruction of one batch, as `keras.Model.predict_on_batch`."""
         self.ensure_built(x)
-        self._note_checked("predict", False)
-        with health.value_errors():
+        with health.value_errors(), self._launches.under_way("predict"):
             return super().predict_on_batch(x)
-
-    # Many steps in one program -------------------------------------------------------------------
-
-    def _fuses(self, loop):
-        """Whether `loop` runs over arrays in programs of many steps, or in Keras's own way."""
-        step = f"{loop}_step"
-        return (
-            self._steps_per_execution_argument is None
-            and not (self.run_eagerly or tf.config.functions_run_eagerly())
-            and self._distribute_strategy is None
-            and not tf.distribute.has_strategy()
-            and getattr(type(self), step) is getattr(PhasedModel, step)
-        )
-
-    @contextmanager
-    def _launching(self, loop, feed, launch, callbacks):
-        """Have Keras's `loop` call `launch` on `feed`, for many steps at once.
-
-        Without a feed it is Keras's own function, launched as often as `compile` was told.
-        """
-        steps_per_execution = self._steps_per_execution_argument or 1
-        name = f"{loop}_function"
-        own = {name: getattr(self, name), "steps_per_execution": self.steps_per_execution}
-        if feed is not None:
-            self._programs.refresh()
-            setattr(self, name, partial(launch, loop, feed))
-            steps_per_execution = 1 if choice.every_batch(callbacks) else feed.chunk_steps
-        self.steps_per_execution = steps_per_execution
-        try:
-            yield
-        finally:
-            if feed is not None:
-                setattr(self, name, own[name])
-            self.steps_per_execution = own["steps_per_execution"]
-
-    def _begin_epoch(self, feed, epoch):
-        if feed is None:
-            return
-        if epoch == 0 or self._training_loop in (None, choice.KERAS):
-            self._training_loop = choice.choose(
-                feed.steps,
-                feed.batch_size,
-                sum(int(np.prod(v.shape)) for phase in self.phases for v in phase.variables),
-                partial(self._operations, feed),
-                self._jit_compile_argument,
-            )
-        feed.begin(xla=self._training_loop.xla(epoch))
-
-    def _operations(self, feed, xla):
-        return operations(self._program("train", feed, feed.size(xla), xla))
-
-    def _update(self, loop, feed, _):
-        """The next steps of training or evaluation, and the logs after them."""
-        for (size, xla), arguments in feed.take(self.steps_per_execution):
-            try:
-                logs = self._program(loop, feed, size, xla)(*arguments)
-            except Exception as error:  # XLA lacks something, in tracing or in compiling
-                if not xla or self._jit_compile_argument is True:
-                    raise
-                self._training_loop = choice.without_xla(error)
-                feed.without_xla()
-                logs = self._program(loop, feed, size, False)(*arguments)
-        return logs
-
-    def _program(self, loop, feed, size, xla):
-        step = getattr(self, f"{loop}_step")
-        return self._programs.updates(loop, step, self.get_metrics_result, feed.spec(size), xla)
-
-    def _reconstruct(self, loop, feed, numbers):
-        """The reconstruction of as many batches as Keras has numbers of."""
-        parts = []
-        for (size, _), arguments in feed.take(len(numbers)):
-            spec = feed.spec(size)
-            program = self._programs.outputs(loop, self.predict_step, spec, self.variable_dtype)
-            parts.append(program(*arguments))
-        return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
 
     @contextmanager
     def _sampling_afresh(self):
@@ -528,8 +478,8 @@ class PhasedModel(keras.Model):
         if config:
             config.pop("loss_weights", None)
             config["loss"] = keras.saving.serialize_keras_object(self._loss_argument)
-            config["jit_compile"] = self._jit_compile_argument
-            config["steps_per_execution"] = self._steps_per_execution_argument
+            config["jit_compile"] = self._launches.jit_compile
+            config["steps_per_execution"] = self._launches.steps_per_execution
             _, *later = self.phase_optimizers.items()
             config["phase_optimizers"] = {
                 name: keras.saving.serialize_keras_object(optimizer) for name, optimizer in later
@@ -548,8 +498,8 @@ class PhasedModel(keras.Model):
             evaluating = self._set_aside is not None
             state = self._set_aside if evaluating else randomness.snapshot(self)
             store["random_state"] = state
-            if self._training_loop not in (None, choice.KERAS):
-                store["training_loop"] = choice.saved(self._training_loop)
+            if self.training_loop not in (None, choice.KERAS):
+                store["training_loop"] = choice.saved(self.training_loop)
 
     def load_own_variables(self, store):
         """The inverse of `save_own_variables`."""
@@ -557,7 +507,7 @@ class PhasedModel(keras.Model):
         state, loop = (values.pop(key, None) for key in ("random_state", "training_loop"))
         super().load_own_variables(values)
         if self.compiled and loop is not None:
-            self._training_loop = choice.resumed(loop)
+            self._launches.training_loop = choice.resumed(loop)
         if self.compiled and state is not None:
             try:
                 randomness.restore(self, state)

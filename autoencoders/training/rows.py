@@ -7,26 +7,19 @@ matrix product differ between batch shapes, so there is only one for rows of a s
 import numpy as np
 import tensorflow as tf
 
+from autoencoders.training.graphs import Graphs
+
 # Rows at once: enough that launching a program costs little, few enough to stay in cache.
 _BATCH_BYTES = 2**22
 _FEWEST, _MOST = 32, 1024
 
 
-class RowRunner:
-    """Runs functions of a model over rows, and keeps their graphs between calls.
+class RowRunner(Graphs):
+    """Runs functions of a model over rows.
 
-    A TensorFlow graph, not an XLA program: at these batch sizes it is as fast, and there is
+    In TensorFlow graphs, not XLA programs: at these batch sizes they are as fast, and there is
     nothing to compile.
-
-    Args:
-        model: The model whose variables the functions read. A graph reads them when it runs, so
-            it outlives training; it is made anew once the model has other variables.
     """
-
-    def __init__(self, model):
-        self._model = model
-        self._graphs = {}
-        self._variables = None
 
     def run(self, name, function, x, batch_size=None):
         """Apply `function` to the rows of `x`.
@@ -44,7 +37,9 @@ class RowRunner:
         row_bytes = max(int(np.prod(x.shape[1:])) * x.itemsize, 1)
         batch_size = batch_size or int(np.clip(_BATCH_BYTES // row_bytes, _FEWEST, _MOST))
         shape = (batch_size, *x.shape[1:])
-        graph = self._graph(name, function, tf.TensorSpec(shape, x.dtype))
+        self.refresh()
+        spec = tf.TensorSpec(shape, x.dtype)
+        graph = self.get((name, spec), lambda: tf.function(function).get_concrete_function(spec))
         results = None
         for start in range(0, max(len(x), 1), batch_size):
             rows = x[start : start + batch_size]
@@ -58,17 +53,3 @@ class RowRunner:
             for result, part in zip(results, parts, strict=True):
                 result[start : start + count] = part[:count]
         return tf.nest.pack_sequence_as(outputs, results)
-
-    def clear(self):
-        """Forget the graphs, when the model may compute something else from now on."""
-        self._graphs.clear()
-
-    def _graph(self, name, function, spec):
-        variables = [id(variable) for variable in self._model.variables]
-        if variables != self._variables:
-            self.clear()
-            self._variables = variables
-        key = (name, spec)
-        if key not in self._graphs:
-            self._graphs[key] = tf.function(function).get_concrete_function(spec)
-        return self._graphs[key]

@@ -74,25 +74,32 @@ class Order:
         state: Variable of shape `(2,)`: seed, and number of epochs lived. It is read when an
             epoch begins, so that a callback may restore it after this was made. None where every
             epoch is alike: `shuffle` and `steps_per_epoch` need one.
-        batch_size: Rows per batch; the last batch of a pass over the rows holds the rest. All
-            rows, where there are fewer.
+        batch_size: Rows per batch, 32 unless given; the last batch of a pass over the rows holds
+            the rest.
         shuffle: Whether each pass over the rows has an order of its own.
         steps_per_epoch: None for epochs of one pass. Otherwise the batches of an epoch, out of an
             endless stream of passes in which each epoch goes on where the one before ended.
+
+    Attributes:
+        steps: Batches in an epoch.
+        batch_size: Rows in a full batch; all rows, where there are fewer than asked for.
+        even: Whether all batches have the size asked for.
+
+    Raises:
+        ValueError: a `batch_size` that is no positive integer.
     """
 
-    def __init__(self, rows, state=None, *, batch_size, shuffle=False, steps_per_epoch=None):
+    def __init__(self, rows, state=None, *, batch_size=None, shuffle=False, steps_per_epoch=None):
+        batch_size = 32 if batch_size is None else batch_size
+        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise ValueError(f"`batch_size` must be a positive integer, got {batch_size!r}.")
         self._shuffled = shuffle
-        self.batch_size = min(batch_size, rows)
+        self.batch_size = int(min(batch_size, rows))
+        self.even = rows % batch_size == 0
         self._state = state
         self._rows = rows
         self._steps_per_pass = math.ceil(rows / self.batch_size)
         self.steps = steps_per_epoch or self._steps_per_pass
-
-    @property
-    def even(self):
-        """Whether all batches are full."""
-        return self._rows % self.batch_size == 0
 
     def epoch(self):
         """The rows of the epoch that the state stands at.

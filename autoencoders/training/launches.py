@@ -1,0 +1,161 @@
+"""Programs of many steps, in the place of what Keras's loops launch for every batch."""
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from autoencoders.training import choice
+from autoencoders.training.fused import Feed, Programs, operations
+
+
+class Launch(NamedTuple):
+    """What a loop of Keras's is to launch, each time it asks for `steps` more batches.
+
+    `feed` is the data of a fused loop, None where Keras's function runs on what Keras hands it.
+    `checked` says whether the data was checked whole before, so that no step need do it.
+    """
+
+    steps: int
+    feed: Feed | None = None
+    checked: bool = False
+
+
+# The launches under way, by model and loop. A loop may run inside another's callback, or beside it
+# in another thread: each sees its own.
+_UNDER_WAY = ContextVar("launches under way", default=MappingProxyType({}))
+
+
+class Launches:
+    """What `fit`, `evaluate` and `predict` of a model launch.
+
+    Args:
+        model: A `keras.Model` with `phases`.
+        base: The class whose steps these programs run. A step that the model has of its own is for
+            Keras's loop.
+
+    Attributes:
+        training_loop: How the last `fit` ran; None before the first.
+        jit_compile, steps_per_execution: As `compile` was given them.
+    """
+
+    def __init__(self, model, base):
+        self._model = model
+        self._base = base
+        self._programs = Programs(model)
+        self.configure("auto", None)
+
+    def configure(self, jit_compile, steps_per_execution):
+        """Take these arguments of `compile`, and forget what went before."""
+        self.jit_compile = jit_compile
+        self.steps_per_execution = steps_per_execution
+        self.training_loop = None
+        self._programs.clear()
+
+    def feed(self, loop, arrays, order, steps=None):
+        """A `fused.Feed` for `loop` ("train", "test" or "predict"), or None where Keras's runs."""
+        model, name = self._model, f"{loop}_step"
+        keras_runs_it = (
+            self.steps_per_execution is not None
+            or model.run_eagerly
+            or tf.config.functions_run_eagerly()
+            or model._distribute_strategy is not None
+            or tf.distribute.has_strategy()
+            or getattr(getattr(model, name), "__func__", None) is not getattr(self._base, name)
+        )
+        return None if keras_runs_it else Feed(arrays, order, steps)
+
+    @contextmanager
+    def under_way(self, loop, feed=None, callbacks=None, checked=False):
+        """Within it, `loop` launches programs on `feed`, of as many steps as `callbacks` allow.
+
+        Without a feed it launches Keras's own function, as often as `compile` was told.
+
+        Yields:
+            The `Launch`.
+        """
+        launch = Launch(self.steps_per_execution or 1, None, checked)
+        if feed is not None:
+            self._programs.refresh()
+            steps = 1 if choice.every_batch(callbacks) else feed.chunk_steps
+            launch = Launch(steps, feed, checked=True)
+            if loop != "train":  # there it is the epoch that begins
+                feed.begin(xla=self.jit_compile is True and loop == "test")
+        before = _UNDER_WAY.get()
+        token = _UNDER_WAY.set({**before, (id(self), loop): launch, id(self): launch})
+        try:
+            yield launch
+        finally:
+            _UNDER_WAY.reset(token)
+
+    def current(self, loop=None):
+        """The `Launch` of `loop` that is under way here, or of whichever loop is innermost."""
+        key = id(self) if loop is None else (id(self), loop)
+        return _UNDER_WAY.get().get(key, Launch(self.steps_per_execution or 1))
+
+    def function(self, loop, keras_function):
+        """What Keras's `loop` is to call with its iterator.
+
+        Args:
+            loop: "train", "test" or "predict".
+            keras_function: Makes Keras's own function. There are two of it: steps that check their
+                data are traced apart from those that need not.
+        """
+        functions = {}
+
+        def run(iterator):
+            launch = self.current(loop)
+            if launch.feed is None:
+                if launch.checked not in functions:
+                    functions[launch.checked] = keras_function()
+                return functions[launch.checked](iterator)
+            if loop == "predict":
+                return self._reconstruct(launch.feed, len(iterator))
+            return self._update(loop, launch)
+
+        return run
+
+    def begin_epoch(self, feed, epoch):
+        """Begin an epoch of training; the first of a run chooses how the run goes."""
+        if epoch == 0 or self.training_loop in (None, choice.KERAS):
+            self.training_loop = choice.choose(
+                feed.steps,
+                feed.batch_size,
+                sum(int(np.prod(v.shape)) for phase in self._model.phases for v in phase.variables),
+                lambda xla: operations(self._updates("train", feed, feed.program_size(xla), xla)),
+                self.jit_compile,
+            )
+        feed.begin(xla=self.training_loop.xla(epoch))
+
+    def _update(self, loop, launch):
+        """The next steps of training or evaluation, and the logs after them."""
+        feed = launch.feed
+        for (size, xla), arguments in feed.take(launch.steps):
+            try:
+                logs = self._updates(loop, feed, size, xla)(*arguments)
+            except tf.errors.ResourceExhaustedError:
+                raise
+            except Exception as error:  # XLA lacks something, in tracing or in compiling
+                if not xla or self.jit_compile is True:
+                    raise
+                self.training_loop = choice.without_xla(error)
+                feed.without_xla()
+                logs = self._updates(loop, feed, size, False)(*arguments)
+        return logs
+
+    def _updates(self, loop, feed, size, xla):
+        step, result = getattr(self._model, f"{loop}_step"), self._model.get_metrics_result
+        return self._programs.updates(loop, step, result, feed.spec(size), xla)
+
+    def _reconstruct(self, feed, steps):
+        """The reconstruction of the next batches."""
+        parts = []
+        for (size, _), arguments in feed.take(steps):
+            step, dtype = self._model.predict_step, self._model.variable_dtype
+            parts.append(
+                self._programs.outputs("predict", step, feed.spec(size), dtype)(*arguments)
+            )
+        return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
