@@ -12,44 +12,44 @@ def scan(task, data, batch_size):
     """The whole epoch in one jitted scan."""
     if task not in _PHASES:
         raise NotImplementedError("only dense models are written")
-    x = np.load(data)
+    x = jnp.asarray(np.load(data))
     params, phases = _PHASES[task]()
-    moments = [_no_moments(params) for _ in phases]
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    moments = [({name: zeros[name] for name in names},) * 2 for names, _ in phases]
     state = (params, moments, jax.random.key(0), jnp.zeros((), "float32"))
     optimizer = _rmsprop if task == "dense_small" else _adam
     batches = len(x) // batch_size
+
+    def update(phase, params, moments, batch, key, count):
+        names, loss = phase
+        own = {name: params[name] for name in names}
+        gradients = jax.grad(lambda own: loss({**params, **own}, batch, key))(own)
+        new = jax.tree.map(lambda *parts: optimizer(*parts, count), own, gradients, *moments)
+        own, *moments = jax.tree.transpose(
+            jax.tree.structure(own), jax.tree.structure((0,) * 3), new
+        )
+        return {**params, **own}, tuple(moments)
 
     def train(state, batch):
         params, moments, key, count = state
         key, *keys = jax.random.split(key, len(phases) + 1)
         count = count + 1
         moments = list(moments)
-        for number, (names, loss) in enumerate(phases):
-            mine = {name: params[name] for name in names}
-            gradients = jax.grad(lambda own: loss({**params, **own}, batch, keys[number]))(mine)  # noqa: B023
-            own = {name: tuple(m[name] for m in moments[number]) for name in names}
-            updated = {}
-            for name in names:
-                new = [
-                    optimizer(p, g, m, v, count)
-                    for p, g, m, v in zip(mine[name], gradients[name], *own[name], strict=True)
-                ]
-                updated[name] = [n[0] for n in new]
-                moments[number][0][name] = [n[1] for n in new]
-                moments[number][1][name] = [n[2] for n in new]
-            params = {**params, **updated}
+        for number, phase in enumerate(phases):
+            params, moments[number] = update(
+                phase, params, moments[number], batch, keys[number], count
+            )
         return (params, moments, key, count), None
 
     @jax.jit
-    def epoch(state, data):
-        return lax.scan(train, state, data)[0]
+    def epoch(state, x, order):
+        return lax.scan(train, state, x[order].reshape(batches, batch_size, -1))[0]
 
     rng = np.random.default_rng(0)
 
     def run():
         nonlocal state
-        order = rng.permutation(len(x))[: batches * batch_size]
-        state = epoch(state, x[order].reshape(batches, batch_size, -1))
+        state = epoch(state, x, rng.permutation(len(x))[: batches * batch_size])
         jax.block_until_ready(state[0])
 
     return run
@@ -57,7 +57,7 @@ def scan(task, data, batch_size):
 
 def _rmsprop(param, gradient, _, square, count):
     square = 0.9 * square + 0.1 * gradient**2
-    return param - 1e-3 * gradient / (jnp.sqrt(square) + 1e-7), _, square
+    return param - 1e-3 * gradient / (jnp.sqrt(square) + 1e-7), gradient, square
 
 
 def _adam(param, gradient, mean, square, count):
@@ -65,11 +65,6 @@ def _adam(param, gradient, mean, square, count):
     square = 0.999 * square + 0.001 * gradient**2
     rate = 1e-3 * jnp.sqrt(1 - 0.999**count) / (1 - 0.9**count)
     return param - rate * mean / (jnp.sqrt(square) + 1e-7), mean, square
-
-
-def _no_moments(params):
-    zeros = jax.tree.map(jnp.zeros_like, params)
-    return [dict(zeros), dict(zeros)]
 
 
 def dense(rng, *units):
