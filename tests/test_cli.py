@@ -87,7 +87,10 @@ def test_an_interrupted_training_goes_on(tmp_path):
     """
     arguments = ["train", "vae_mlp", "--data", "digits", "--epochs", "300", "--save"]
     run(*arguments, tmp_path / "straight.weights.h5")
-    command = [sys.executable, "-m", "autoencoders", *arguments, tmp_path / "resumed.weights.h5"]
+    # As `python -m autoencoders`, but heeding Ctrl-C where the tests run in the background.
+    heed = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code = heed + "runpy.run_module('autoencoders', run_name='__main__')"
+    command = [sys.executable, "-c", code, *arguments, tmp_path / "resumed.weights.h5"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".resumed*.partial.keras")) and time.monotonic() < deadline:
