@@ -14,6 +14,7 @@ from autoencoders import serialization
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "AnomalyDetector": "autoencoders.anomaly.detector",
     "Autoencoder": "autoencoders.autoencoder",
     "get": "autoencoders.zoo",
     "info": "autoencoders.zoo",

@@ -131,14 +131,18 @@ class Autoencoder(PhasedModel):
         return code, self._reconstruct(code, x, training)
 
     def _prepare(self):
-        # Whether layers add losses of their own shows only when they are called. Within the scope
-        # nothing that they update (moving averages, generators) is kept.
+        self.find_layer_losses()
+        self._rows.clear()
+        super()._prepare()
+
+    def find_layer_losses(self):
+        """Find out which parts have losses of their own: before the first step of training."""
+        # It shows only when they are called. Within the scope nothing that they update (moving
+        # averages, generators) is kept.
         values = [(variable, variable.value) for variable in self.variables]
         with keras.StatelessScope(values, collect_losses=True):
             self.run_parts(self._example(), training=True)
             self.note_layer_losses()
-        self._rows.clear()
-        super()._prepare()
 
     def note_layer_losses(self):
         """Note, right after `run_parts`, which parts have losses of their own."""
@@ -168,7 +172,7 @@ class Autoencoder(PhasedModel):
         return 1 if self.bottleneck is None else self.bottleneck.num_samples
 
     def _features(self, x, training, corrupt=True):
-        mask = self._mask(x)  # of the clean input: noise would hide the padding
+        mask = self.padding_mask(x)  # of the clean input: noise would hide the padding
         if corrupt and self.corruption is not None:
             x = self.corruption(x, training=training)
         if mask is None:
@@ -186,7 +190,7 @@ class Autoencoder(PhasedModel):
                 warnings.filterwarnings("ignore", f"Layer '{name}' .* an input with a mask")
             yield
 
-    def _mask(self, x):
+    def padding_mask(self, x):
         """Where the steps of series are no padding, `(batch, steps)`; None without a mask value."""
         if self.mask_value is None:
             return None
@@ -216,11 +220,11 @@ class Autoencoder(PhasedModel):
         plain = self.bottleneck is None and self.corruption is None
         return Encoding(rows, latent, posterior, self.encoder if plain else None, vector_jacobian)
 
-    def _output(self, latent, x, training, target=None):
+    def decoder_output(self, latent, x, training, target=None):
         """What the decoder puts out for codes of x: with the target, as many as the loss sees."""
         if not isinstance(self.decoder, SequenceDecoder):
             return self.decoder(latent, training=training)
-        mask = self._mask(x)
+        mask = self.padding_mask(x)
         if target is not None:
             mask, target = self._repeated(mask), self._repeated(target)
             target = target if training else None
@@ -228,8 +232,8 @@ class Autoencoder(PhasedModel):
         return self.decoder(latent, steps=steps, mask=mask, target=target, training=training)
 
     def _reconstruct(self, latent, x, training=None):
-        reconstruction = self._mean(self._output(latent, x, training))
-        mask = self._mask(x)
+        reconstruction = self._mean(self.decoder_output(latent, x, training))
+        mask = self.padding_mask(x)
         if mask is not None:
             reconstruction = ops.where(mask[..., None], reconstruction, self.mask_value)
         return reconstruction
@@ -322,7 +326,7 @@ class Autoencoder(PhasedModel):
 
         def error(inputs):
             errors = squared_error(inputs)
-            mask = self._mask(inputs)
+            mask = self.padding_mask(inputs)
             errors = ops.reshape(errors, (ops.shape(errors)[0], -1))
             if mask is None:
                 return ops.mean(errors, axis=-1)
@@ -647,7 +651,7 @@ class Autoencoder(PhasedModel):
         x = (batch.x, batch.labels) if self.needs_labels else batch.x
         features = self._features(x, training)
         latent, values = self._draw(features, training)
-        output = self._output(latent, x, training, batch.target)
+        output = self.decoder_output(latent, x, training, batch.target)
         values = self.objective(batch, features, latent, output, values)
         encoding = self._encoding(x, features, latent, training)
         for penalty in self.penalties:
@@ -693,7 +697,7 @@ class Autoencoder(PhasedModel):
         output = output if self.likelihood else self._mean(output)
         target, weight, mask = (
             self._repeated(part)
-            for part in (batch.target, batch.sample_weight, self._mask(batch.x))
+            for part in (batch.target, batch.sample_weight, self.padding_mask(batch.x))
         )
         return keras_loss(loss, target, output, weight, mask)
 
@@ -715,7 +719,7 @@ class Autoencoder(PhasedModel):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """As in Keras; for `weighted_metrics` padding has no weight."""
-        mask = self._mask(x)
+        mask = self.padding_mask(x)
         if mask is not None:
             mask = ops.cast(mask, self.variable_dtype)
             weight = 1.0 if sample_weight is None else ops.reshape(sample_weight, (-1, 1))

@@ -15,6 +15,8 @@ PACKAGE = "autoencoders"
 # Every serialisable class -> the module that defines and registers it. A test keeps it complete.
 MODULE_OF_CLASS = {
     "Autoencoder": "autoencoders.autoencoder",
+    "AnomalyDetector": "autoencoders.anomaly.detector",
+    "DenoisingEnsemble": "autoencoders.anomaly.ensemble",
     "RestrictedBoltzmannMachine": "autoencoders.boltzmann",
     "AdversarialAutoencoder": "autoencoders.models.adversarial",
     "SemiSupervisedAdversarialAutoencoder": "autoencoders.models.adversarial",

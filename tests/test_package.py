@@ -36,7 +36,8 @@ FLOORS = [
 def test_the_public_names_are_exactly_these():
     functions = ["get", "list_models", "list_weights", "info", "register", "load"]
     modules = ["datasets", "layers", "losses", "metrics", "networks", "plots"]
-    expected = [*functions, *modules, "Autoencoder", "__version__"]
+    classes = ["AnomalyDetector", "Autoencoder"]
+    expected = [*functions, *modules, *classes, "__version__"]
     assert sorted(autoencoders.__all__) == sorted(expected)
     assert dir(autoencoders) == sorted(autoencoders.__all__)
     for name in autoencoders.__all__:

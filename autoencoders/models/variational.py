@@ -413,7 +413,7 @@ class ImportanceWeightedAutoencoder(Autoencoder):
         weight = values.pop("kl_weight")
         mean, log_variance = self.bottleneck.posterior(features)
         log_ratio = weight * self.bottleneck.log_ratio(latent, mean, log_variance)
-        target, mask = self._repeated(batch.target), self._repeated(self._mask(batch.x))
+        target, mask = self._repeated(batch.target), self._repeated(self.padding_mask(batch.x))
         target, output = (ops.cast(part, self.likelihood.dtype) for part in (target, output))
         error = self.likelihood.masked(target, output, mask)
         k = self.num_samples
@@ -604,7 +604,8 @@ class ConditionalAutoencoder(Autoencoder):
         features = ops.reshape(features, (-1, math.prod(features.shape[1:])))
         return self._with_class(features, labels)
 
-    def _output(self, latent, x, training, target=None):
+    def decoder_output(self, latent, x, training, target=None):
+        """As in `Autoencoder`, of codes beside the labels of x."""
         labels = x[1]
         if target is not None:
             labels = self._repeated(labels)

@@ -1,0 +1,595 @@
+"""`AnomalyDetector`: decisions about rows of tables, images and series."""
+
+import copy
+import datetime
+import math
+import numbers
+import os
+import random
+import tempfile
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras.src.saving.keras_saveable import KerasSaveable
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+
+import autoencoders
+from autoencoders import registry, zoo
+from autoencoders.anomaly import calibration, rows, scores
+from autoencoders.anomaly.ensemble import DenoisingEnsemble
+from autoencoders.anomaly.scaling import Scaler
+from autoencoders.autoencoder import Autoencoder
+from autoencoders.serialization import PACKAGE
+from autoencoders.training.rows import RowRunner
+
+# What small networks need on tables; a small table is gone through often enough to make as many.
+_TRAINING_STEPS = 3000
+
+# A row whose score is beyond all numbers: no row is less normal.
+_LOWEST = -float(np.finfo("float32").max)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
+    """Finds rows unlike those it was fitted on, by what autoencoders make of them.
+
+    A scikit-learn outlier detector over any model of the zoo, for tables `(n, features)`, images
+    `(n, height, width, channels)` and series `(n, time, channels)`.
+
+    >>> detector = autoencoders.AnomalyDetector(random_state=0).fit(normal_rows)
+    >>> detector.predict(new_rows)  # 1: normal, -1: anomalous, at a false-positive rate of 5 %
+    >>> detector.save("detector.keras")
+
+    Args:
+        model: Name of a zoo model, or an `Autoencoder`, which is left as it is: a copy is trained.
+        score: What makes a row anomalous. "multi_scale": denoising autoencoders at several noise
+            levels, their errors' logarithms standardised and added; "reconstruction_error";
+            "reconstruction_probability"; "elbo"; "mahalanobis"; or a tuple of names, for the sum of
+            such scores, each over its standard deviation (see `anomaly.scores`). "auto" is
+            "multi_scale" for names of the denoising family, "reconstruction_error" for others.
+        contamination: "auto" holds part of the rows back and calibrates the decision with them. A
+            number in (0, 0.5]: the share of the training rows that are taken for anomalies.
+        fpr: With "auto": the rate at which `predict` flags normal rows, in (0, 1).
+        scaler: "standard", "robust" or "minmax", by column of tables and by channel of images and
+            series; None for rows that are in the model's units. "auto" is "standard" ("minmax" for
+            a model whose likelihood wants a range), and None for an `Autoencoder` that is given.
+        epochs: Passes over the training rows. 0 trains no more; None makes 3,000 steps (one pass at
+            least), or none for an `Autoencoder` that its own `fit` has trained already.
+        batch_size: Rows in a training step.
+        noise_levels: The noise of "multi_scale": standard deviations, in scaled units.
+        model_params: Arguments of the model's builder, as in `autoencoders.get`.
+        calibration_size: With "auto", the share of the rows that is held back. More, up to half,
+            where `fpr` needs more.
+        warm_start: Whether `fit` goes on training the model that it has, with the scaler it has.
+        verbose: Keras's verbosity while training: 1 shows a progress bar.
+        random_state: Integer for the same detector each time; or as in scikit-learn.
+
+    Attributes:
+        model_: The trained model: an `Autoencoder`, or a `DenoisingEnsemble`.
+        offset_: The score below which `predict` flags a row; −inf where no row can be flagged.
+        calibration_scores_: Sorted scores of the calibration rows; None without.
+        row_shape_: Shape of a row.
+        n_features_in_, feature_names_in_: As in scikit-learn.
+        provenance_: What it was made with: versions, rows, steps, seed, time.
+    """
+
+    def __init__(
+        self,
+        model="denoising_mlp",
+        *,
+        score="auto",
+        contamination="auto",
+        fpr=0.05,
+        scaler="auto",
+        epochs=None,
+        batch_size=128,
+        noise_levels=(0.1, 0.3, 1.0),
+        model_params=None,
+        calibration_size=0.2,
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+    ):
+        self.model = model
+        self.score = score
+        self.contamination = contamination
+        self.fpr = fpr
+        self.scaler = scaler
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.noise_levels = noise_levels
+        self.model_params = model_params
+        self.calibration_size = calibration_size
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+
+    # Fitting --------------------------------------------------------------------------------------
+
+    def fit(self, X, y=None):
+        """Train on rows that are (nearly all) normal, and find the score that tells anomalies.
+
+        Args:
+            X: Array or data frame `(n, ...)`; it may be mapped from a file. Or a `tf.data.Dataset`
+                of batches, which is copied to a temporary file.
+            y: Ignored.
+
+        Returns:
+            The detector.
+
+        Raises:
+            ValueError: rows that are no finite numbers, fewer than two, or bad arguments.
+        """
+        self._check_arguments()
+        with tempfile.TemporaryDirectory() as folder:
+            if rows.is_pipeline(X):
+                X = rows.spool(rows.batches(X), folder)
+            going_on = self.warm_start and self.built
+            X = self._array(X, reset=not going_on, ensure_min_samples=2)
+            seed = self._seed if going_on else self._draw_seed()
+            model = self.model_ if going_on else self._new_model(X.shape[1:], seed)
+            held_back = self._held_back(len(X))
+            order = np.random.default_rng(seed).permutation(len(X))
+            training, calibrating = np.sort(order[held_back:]), np.sort(order[:held_back])
+            if going_on:
+                scaler = self._scaler
+            else:
+                scaler = Scaler.fit(self._scaler_name(model), rows.chunks(X, training))
+            scaled = (scaler(part) for part in rows.chunks(X, training))
+            scaled = rows.spool(scaled, folder) if rows.is_mapped(X) else np.concatenate([*scaled])
+            steps = self._train(model, scaled)
+            score = scores.get(self._score_name(), model)
+            runner = RowRunner(model)
+            score.learn(lambda name, function: _in_chunks(runner, name, function, scaled))
+            # All is well: what was there before may go.
+            self.row_shape_ = X.shape[1:]
+            self.model_, self._scaler, self._seed = model, scaler, seed
+            self._use(score)
+            self.calibration_scores_ = None
+            if self.contamination == "auto":
+                own = np.sort(self._scores(rows.chunks(X, calibrating)))
+                self._decide_by(own, self.fpr)
+                self._warn_of_few(len(own), len(X))
+            else:
+                own = -np.concatenate([*_in_chunks(runner, "score", score.of, scaled)])
+                self.offset_ = float(np.percentile(own, 100.0 * self.contamination))
+            self.provenance_ = _provenance(len(training), held_back, steps, seed)
+        return self
+
+    def calibrate(self, X_normal, *, fpr=None):
+        """Find the threshold anew, from normal rows that the detector was not trained on.
+
+        A detector that was given an `Autoencoder` may be calibrated without `fit`: it then uses
+        that model as it is, on rows in the model's units.
+
+        Args:
+            X_normal: What `score_samples` takes: normal rows alone.
+            fpr: The rate at which `predict` is to flag normal rows; `self.fpr` unless given.
+
+        Returns:
+            The detector.
+
+        Raises:
+            ValueError: too few rows for that rate, or a detector that needs `fit` first.
+        """
+        fpr = _rate("fpr", self.fpr if fpr is None else fpr)
+        if not self.built:
+            self._adopt(X_normal)
+        own = np.sort(self.score_samples(X_normal))
+        needed = calibration.rows_needed(fpr)
+        if len(own) < needed:
+            raise ValueError(
+                f"A false-positive rate of {fpr:g} needs {needed} calibration rows or more; got "
+                f"{len(own)}."
+            )
+        self._decide_by(own, fpr)
+        return self
+
+    # Judging --------------------------------------------------------------------------------------
+
+    def score_samples(self, X):
+        """The score of each row: high for normal rows. It depends on that row alone.
+
+        Args:
+            X: Array or data frame `(n, ...)` of rows as in `fit`, in memory or mapped from a file;
+                or a `tf.data.Dataset` of batches. Memory is bounded.
+
+        Returns:
+            `(n,)`.
+
+        Raises:
+            ValueError: NaN, infinity, another width, or no numbers.
+            NotFittedError: there is no detector yet.
+        """
+        check_is_fitted(self)
+        return self._scores(self._chunks(X))
+
+    def decision_function(self, X):
+        """The score less `offset_`: negative for anomalies; `(n,)`."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X, *, fdr=None):
+        """1 for normal rows, −1 for anomalies: integers `(n,)`.
+
+        Args:
+            X: As in `score_samples`.
+            fdr: Instead of the false-positive rate of each row, bound the expected share of false
+                alarms among all the alarms of this batch (Benjamini & Hochberg).
+
+        Raises:
+            ValueError: as `score_samples` does; or `fdr` without calibration.
+        """
+        if fdr is None:
+            return np.where(self.decision_function(X) < 0, -1, 1)
+        found = calibration.discoveries(self.p_values(X), _rate("fdr", fdr))
+        return np.where(found, -1, 1)
+
+    def p_values(self, X):
+        """The conformal p-value of each row: how probable a score as low is for a normal row.
+
+        Args:
+            X: As in `score_samples`.
+
+        Returns:
+            `(n,)`, multiples of 1 / (calibration rows + 1).
+
+        Raises:
+            ValueError: as `score_samples` does; or the detector was not calibrated.
+        """
+        check_is_fitted(self)
+        if self.calibration_scores_ is None:
+            raise ValueError(
+                "p-values need calibration rows: fit with `contamination='auto'`, or call "
+                "`calibrate` with normal rows."
+            )
+        return calibration.p_values(self.calibration_scores_, self.score_samples(X))
+
+    def explain(self, X):
+        """What each feature adds to the score: below 0 for what makes a row anomalous.
+
+        Args:
+            X: As in `score_samples`.
+
+        Returns:
+            `(n, *row_shape)`, for images a map of each. A row's contributions add up to its score.
+
+        Raises:
+            ValueError: as `score_samples` does; or the score is not a sum over features.
+        """
+        check_is_fitted(self)
+        if not self._score.decomposes:
+            raise ValueError(
+                f"The score {self._score_name()!r} is not a sum over features: it is of the latent "
+                "code. 'multi_scale', 'reconstruction_error' and 'reconstruction_probability' are."
+            )
+        parts = [
+            self._runner.run("contributions", self._score.contributions, self._scaler(part))
+            for part in self._chunks(X)
+        ]
+        return -np.concatenate(parts)
+
+    def _scores(self, parts):
+        found = [self._runner.run("score", self._score.of, self._scaler(part)) for part in parts]
+        return np.maximum(np.nan_to_num(-np.concatenate(found), nan=_LOWEST), _LOWEST)
+
+    def _chunks(self, X):
+        if not rows.is_pipeline(X):
+            X = self._array(X, reset=False)
+            self._check_row_shape(X)
+            yield from rows.chunks(X)
+            return
+        for part in rows.batches(X):
+            self._check_row_shape(part)
+            yield part
+
+    # Saving ---------------------------------------------------------------------------------------
+
+    def save(self, path):
+        """Write all of it to one `.keras` file, which `autoencoders.load` reads in safe mode.
+
+        It holds the network with its optimizer's state, the scaler, the calibration and the
+        provenance. A file of that name is replaced once the new one is complete.
+
+        Raises:
+            ValueError: the name does not end in `.keras`.
+            NotFittedError: there is nothing to save yet.
+        """
+        check_is_fitted(self)
+        path = Path(path)
+        if path.suffix != ".keras":
+            raise ValueError(f"Save a detector to a `.keras` file; got {str(path)!r}.")
+        partial = path.with_name(f"{path.stem}.partial.keras")
+        try:
+            keras.saving.save_model(self, partial)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @property
+    def built(self):
+        """Whether it is fitted; Keras asks before it saves."""
+        return "model_" in self.__dict__
+
+    def _obj_type(self):
+        return "Operation"  # of Keras's kinds the barest
+
+    def get_config(self):
+        """The arguments of the constructor; of a fitted detector the networks, too."""
+        arguments = self.get_params(deep=False)
+        if not isinstance(self.random_state, (int, np.integer)):
+            arguments["random_state"] = None  # a generator has no place in a file
+        config = {"arguments": _serialized(arguments)}
+        if self.built:
+            config["fitted"] = {
+                "model": keras.saving.serialize_keras_object(self.model_),
+                "row_shape": list(self.row_shape_),
+                "features": self.n_features_in_,
+                "feature_names": [*getattr(self, "feature_names_in_", [])] or None,
+                "calibrated": self.calibration_scores_ is not None,
+                "seed": self._seed,
+                "provenance": self.provenance_,
+            }
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`; the arrays come with the weights."""
+        arguments = keras.saving.deserialize_keras_object(config["arguments"])
+        # JSON knows no tuples.
+        arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+        detector = cls(**arguments)
+        fitted = config.get("fitted")
+        if fitted:
+            detector.model_ = keras.saving.deserialize_keras_object(fitted["model"])
+            detector.row_shape_ = tuple(fitted["row_shape"])
+            detector.n_features_in_ = fitted["features"]
+            if fitted["feature_names"]:
+                detector.feature_names_in_ = np.array(fitted["feature_names"], dtype=object)
+            detector.calibration_scores_ = None
+            detector._seed = fitted["seed"]
+            detector.provenance_ = fitted["provenance"]
+        return detector
+
+    def save_own_variables(self, store):
+        """Write the arrays that are no network's."""
+        if not self.built:
+            return
+        store["center"], store["scale"] = self._scaler.center, self._scaler.scale
+        store["offset"] = np.float64(self.offset_)
+        if self.calibration_scores_ is not None:
+            store["calibration_scores"] = self.calibration_scores_
+        for name, value in self._score.statistics.items():
+            store[f"score_{name}"] = np.asarray(value)
+
+    def load_own_variables(self, store):
+        """The inverse of `save_own_variables`."""
+        values = {key: np.array(store[key]) for key in store.keys()}  # noqa: SIM118
+        if not self.built:
+            return
+        self._scaler = Scaler(values["center"], values["scale"])
+        self.offset_ = float(values["offset"])
+        self.calibration_scores_ = values.get("calibration_scores")
+        score = scores.get(self._score_name(), self.model_)
+        score.statistics = {
+            name.removeprefix("score_"): value
+            for name, value in values.items()
+            if name.startswith("score_")
+        }
+        self._use(score)
+
+    # Parts of fitting -----------------------------------------------------------------------------
+
+    def _check_arguments(self):
+        if not isinstance(self.model, (str, Autoencoder)):
+            raise TypeError(
+                f"`model` must be the name of a zoo model or an `Autoencoder`, got {self.model!r}."
+            )
+        if self.contamination != "auto" and not (
+            isinstance(self.contamination, numbers.Real) and 0.0 < self.contamination <= 0.5
+        ):
+            raise ValueError(
+                f"`contamination` must be 'auto' or a number in (0, 0.5], got "
+                f"{self.contamination!r}."
+            )
+        _rate("fpr", self.fpr)
+        _rate("calibration_size", self.calibration_size)
+        if self.epochs is not None and not _counts(self.epochs, 0):
+            raise ValueError(f"`epochs` must be an integer, 0 or more; got {self.epochs!r}.")
+        if not _counts(self.batch_size, 1):
+            raise ValueError(f"`batch_size` must be a positive integer, got {self.batch_size!r}.")
+        if not isinstance(self.model, str) and self.model_params:
+            raise ValueError("`model_params` are for a zoo model's name; this model is built.")
+
+    def _array(self, X, reset, **options):
+        """X as scikit-learn checks it, without leaving traces where it is refused."""
+        before = {name: self.__dict__.get(name) for name in ("n_features_in_", "feature_names_in_")}
+        try:
+            X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric", **options)
+        except ValueError:
+            self.__dict__.update({k: v for k, v in before.items() if v is not None})
+            raise
+        if not reset:
+            self._check_row_shape(X)
+        return X
+
+    def _check_row_shape(self, X):
+        if tuple(X.shape[1:]) != tuple(self.row_shape_):
+            raise ValueError(
+                f"Rows have shape {tuple(X.shape[1:])}, but the detector was fitted on rows of "
+                f"shape {tuple(self.row_shape_)}."
+            )
+
+    def _draw_seed(self):
+        if isinstance(self.random_state, numbers.Integral):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _new_model(self, row_shape, seed):
+        """The model to train: of the zoo, or a copy of the one that was given."""
+        name = self._score_name()
+        if not isinstance(self.model, str):
+            if name == "multi_scale":
+                raise ValueError(
+                    "'multi_scale' trains networks of its own: pass the name of a zoo model, or "
+                    "choose another `score` for this one."
+                )
+            return self._checked_model(copy.deepcopy(self.model))
+        arguments = {"input_shape": tuple(row_shape), **self._narrow(row_shape)}
+        arguments |= self.model_params or {}
+        with _seeded(seed):
+            if name == "multi_scale":
+                model = DenoisingEnsemble.of(self.model, self._noise_levels(), **arguments)
+                model.compile(**zoo.compile_arguments(registry.card(self.model)["recipe"]))
+                return model
+            return self._checked_model(zoo.get(self.model, **arguments))
+
+    def _checked_model(self, model):
+        if model.labels is not None:
+            raise ValueError(f"{model.name!r} takes labels, which rows to be judged do not have.")
+        scores.get(self._score_name(), model)  # complains of what the model lacks
+        if not model.compiled:
+            model.compile("adam")
+        return model
+
+    def _noise_levels(self):
+        levels = tuple(float(level) for level in np.atleast_1d(self.noise_levels))
+        if len(set(levels)) < len(levels) or not levels or not all(v > 0 for v in levels):
+            raise ValueError(
+                f"`noise_levels` must be different positive numbers, got {self.noise_levels!r}."
+            )
+        return levels
+
+    def _narrow(self, row_shape):
+        """A code narrower than the rows for the undercomplete family, which else learns to copy."""
+        card = registry.card(self.model)
+        if card["family"] != "undercomplete" or "latent_dim" not in card["kwargs"]:
+            return {}
+        return {
+            "latent_dim": min(card["kwargs"]["latent_dim"], math.ceil(math.prod(row_shape) / 2))
+        }
+
+    def _score_name(self):
+        if self.score != "auto":
+            return self.score if isinstance(self.score, str) else tuple(self.score)
+        named = isinstance(self.model, str)
+        denoising = named and registry.card(self.model)["family"] == "denoising"
+        return "multi_scale" if denoising else "reconstruction_error"
+
+    def _scaler_name(self, model):
+        if self.scaler != "auto":
+            return self.scaler
+        if not isinstance(self.model, str):
+            return None
+        bounded = np.isfinite(model.expectation.low) or np.isfinite(model.expectation.high)
+        return "minmax" if bounded else "standard"
+
+    def _held_back(self, count):
+        """How many of the rows are for calibration."""
+        if self.contamination != "auto":
+            return 0
+        wanted = max(round(self.calibration_size * count), calibration.rows_needed(self.fpr))
+        return min(wanted, count // 2)
+
+    def _train(self, model, scaled):
+        """Train, and return the number of steps."""
+        whole = math.ceil(len(scaled) / self.batch_size)
+        epochs, steps = self.epochs, whole
+        if epochs is None:
+            trained = not isinstance(self.model, str) and self.model.epochs_trained > 0
+            # One epoch of many passes: on small tables most of the time would go between epochs.
+            epochs, steps = 0 if trained else 1, max(whole, _TRAINING_STEPS)
+        if epochs:
+            before = model.epochs_trained
+            model.fit(
+                scaled,
+                batch_size=self.batch_size,
+                epochs=before + epochs,
+                initial_epoch=before,
+                steps_per_epoch=None if steps == whole else steps,
+                verbose=self.verbose,
+            )
+        return epochs * steps
+
+    def _use(self, score):
+        self._score = score
+        self._runner = RowRunner(self.model_)
+
+    def _adopt(self, X):
+        """Use the given `Autoencoder` as it is."""
+        self._check_arguments()
+        if isinstance(self.model, str):
+            check_is_fitted(self, "model_")
+        score = scores.get(self._score_name(), self._checked_model(self.model))
+        if score.needs_statistics or self.scaler not in (None, "auto"):
+            raise ValueError(
+                f"The score {self._score_name()!r} or the scaler learns from training rows: call "
+                "`fit` first, with `epochs=0` to leave the model as it is."
+            )
+        self.model_, self._scaler, self._seed = self.model, Scaler(0.0, 1.0), None
+        self.row_shape_ = self.model.row_shape
+        self.calibration_scores_, self.offset_ = None, -math.inf
+        self.provenance_ = _provenance(0, 0, 0, None)
+        self._use(score)
+        self._array(X, reset=True)
+
+    def _decide_by(self, own, fpr):
+        self.calibration_scores_ = own
+        self.offset_ = calibration.threshold(own, fpr)
+
+    def _warn_of_few(self, held_back, count):
+        needed = calibration.rows_needed(self.fpr)
+        if held_back < needed:
+            warnings.warn(
+                f"Of {count} rows {held_back} are held back for calibration, but a false-positive "
+                f"rate of {self.fpr:g} needs {needed}: `predict` flags nothing. Fit on "
+                f"{2 * needed} rows or more, raise `fpr`, `calibrate` with other normal rows, or "
+                "set `contamination` to a share of anomalies.",
+                stacklevel=3,
+            )
+
+
+def _in_chunks(runner, name, function, scaled):
+    for part in rows.chunks(scaled):
+        yield runner.run(name, function, np.asarray(part))
+
+
+@contextmanager
+def _seeded(seed):
+    """Keras draws the seeds of layers from Python's generator, which is put back after."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _rate(name, value):
+    if not isinstance(value, numbers.Real) or not 0.0 < value < 1.0:
+        raise ValueError(f"`{name}` must be between 0 and 1, got {value!r}.")
+    return float(value)
+
+
+def _counts(value, least):
+    return isinstance(value, numbers.Integral) and value >= least
+
+
+def _serialized(arguments):
+    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in arguments.items()}
+    return keras.saving.serialize_keras_object(plain)
+
+
+def _provenance(training, calibrating, steps, seed):
+    return {
+        "autoencoders": autoencoders.__version__,
+        "keras": keras.__version__,
+        "training_rows": training,
+        "calibration_rows": calibrating,
+        "training_steps": steps,
+        "seed": seed,
+        "fitted": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

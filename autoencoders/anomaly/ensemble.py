@@ -1,0 +1,127 @@
+"""`DenoisingEnsemble`: one denoising autoencoder per noise level, trained together."""
+
+import keras
+from keras import ops
+
+from autoencoders import zoo
+from autoencoders.layers import GaussianNoise
+from autoencoders.serialization import PACKAGE
+from autoencoders.training.phased_model import PhasedModel
+from autoencoders.training.step import Phase
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class DenoisingEnsemble(PhasedModel):
+    """Autoencoders of the same rows, each trained to remove noise of a level of its own.
+
+    They share nothing but the batches. One program trains them all, one optimizer updates them
+    all (for optimizers that treat each weight by itself, as Adam does, the same as one for each),
+    and their losses are logged one by one.
+
+    What a denoising autoencoder leaves of the noise tells how dense the data is at the scale of
+    that noise (Alain & Bengio, "What regularized auto-encoders learn from the data-generating
+    distribution", JMLR 15, 2014): small noise shows fine structure, large noise the coarse shape.
+
+    Args:
+        members: `Autoencoder`s for rows of one shape, with names of their own.
+    """
+
+    def __init__(self, members, **kwargs):
+        super().__init__(**kwargs)
+        self.members = list(members)
+
+    @classmethod
+    def of(cls, name, noise_levels, **arguments):
+        """An ensemble of the zoo's model `name`, not compiled.
+
+        Args:
+            name: One of `list_models()`.
+            noise_levels: Standard deviations of the noise, in the units of the data.
+            arguments: Arguments of the model's builder.
+
+        Raises:
+            ValueError: a model that trains in several phases, or on labels.
+        """
+        members = []
+        for level in noise_levels:
+            member = zoo.get(name, compile=False, corruption=GaussianNoise(level), **arguments)
+            if len(member.phases) > 1 or member.labels is not None:
+                raise ValueError(
+                    f"{name!r} cannot be trained at several noise levels: it takes labels or "
+                    "trains in several phases. Choose another model, or another `score`."
+                )
+            member.name = f"noise_{level:g}"
+            members.append(member)
+        ensemble = cls(members, name=f"{name}_ensemble")
+        ensemble.build((None, *members[0].row_shape))
+        return ensemble
+
+    def build(self, input_shape):
+        """Build the members, for inputs of shape `(batch, *input_shape)`."""
+        for member in self.members:
+            if not member.built:
+                member.build(input_shape)
+        super().build(input_shape)
+
+    def _prepare(self):
+        for member in self.members:
+            member.find_layer_losses()
+        super()._prepare()
+
+    def call(self, x, training=None):
+        """The mean of the members' reconstructions of x."""
+        return ops.mean(ops.stack([m(x, training=training) for m in self.members]), axis=0)
+
+    def squared_errors(self, x):
+        """Each member's squared errors of the rows of a tensor: `(batch, members, *row_shape)`."""
+        return ops.stack([ops.square(x - member(x)) for member in self.members], axis=1)
+
+    @property
+    def phases(self):
+        """One phase over all members."""
+        terms = tuple(_term(m, name) for m in self.members for name in m.reconstruction_terms)
+        measures = tuple(_term(m, name) for m in self.members for name in m.reconstruction_measures)
+        return [
+            Phase("denoising", self._denoising_terms, terms, self.trainable_variables, measures)
+        ]
+
+    def _denoising_terms(self, batch, training):
+        return {
+            _term(member, name): value
+            for member in self.members
+            for name, value in member.reconstruction_phase(batch, training).items()
+        }
+
+    @property
+    def expectation(self):
+        """That of each member."""
+        return self.members[0].expectation
+
+    @property
+    def known_input_shape(self):
+        """That of each member."""
+        return self.members[0].known_input_shape
+
+    @property
+    def row_shape(self):
+        """Shape of one row of the input."""
+        return self.members[0].row_shape
+
+    def padding_mask(self, x):
+        """Where the steps of series are no padding, as in `Autoencoder`."""
+        return self.members[0].padding_mask(x)
+
+    def get_config(self):
+        """The members, serialised."""
+        members = [keras.saving.serialize_keras_object(member) for member in self.members]
+        return {**super().get_config(), "members": members}
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`."""
+        members = [keras.saving.deserialize_keras_object(member) for member in config["members"]]
+        return cls(**{**config, "members": members})
+
+
+def _term(member, name):
+    return f"{member.name}_{name}"

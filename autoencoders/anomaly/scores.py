@@ -1,0 +1,328 @@
+"""What makes a row anomalous: functions of a model and a row, high for anomalies.
+
+Each score learns what it needs from the rows that the model was trained on, and is then one
+function of a batch of rows, in one graph with the model. What it says of a row depends on that row
+alone: samples of a posterior are drawn with the same noise for every row.
+"""
+
+import math
+
+import numpy as np
+from keras import ops
+
+from autoencoders import divergences
+from autoencoders.registry import unknown
+
+# Draws of the latent code behind an expected likelihood, and the seed of their noise.
+_DRAWS = 10
+_NOISE_SEED = 0
+
+# Mean squared errors below this, in standardised units, are the arithmetic's, not the data's.
+_TINY = 1e-8
+
+
+class Score:
+    """Base class of the scores.
+
+    A subclass gives `of(x)`, from a batch of rows `(batch, *row_shape)` to `(batch,)` at double
+    precision; `contributions(x)`, what each feature adds to it, `(batch, *row_shape)`, if it can be
+    told; and `learn(over_rows)`, if it needs statistics.
+
+    Args:
+        model: The trained `Autoencoder` (or `DenoisingEnsemble`).
+
+    Attributes:
+        statistics: Arrays by name: all that was learnt.
+    """
+
+    needs_statistics = False
+    decomposes = True
+
+    def __init__(self, model):
+        self.model = model
+        self.statistics = {}
+
+    def learn(self, over_rows):
+        """Learn statistics of the training rows.
+
+        Args:
+            over_rows: Takes a name and a function of a batch of rows, and yields its results in
+                chunks of rows, as NumPy arrays.
+        """
+
+    def contributions(self, x):
+        """What each feature adds to the score; `decomposes` says whether it can be told."""
+        raise NotImplementedError
+
+
+class ReconstructionError(Score):
+    """The mean squared error over a row's features.
+
+    Sakurada & Yairi, "Anomaly detection using autoencoders with nonlinear dimensionality reduction"
+    (MLSDA 2014).
+    """
+
+    def of(self, x):
+        """The mean squared error of each row."""
+        return _sum(self.contributions(x))
+
+    def contributions(self, x):
+        """Its squared errors, each divided by their number."""
+        return _double(ops.square(x - self.model(x))) / _divisor(self.model, x, rank=len(x.shape))
+
+
+class MultiScale(Score):
+    """The errors of denoising autoencoders at several noise levels, on a logarithmic scale.
+
+    score = Σ over levels of log(E / B) / s, where E is the row's mean squared error at a level, B
+    that of the training rows, and s the standard deviation of log E over the training rows. (B
+    in place of the mean of log E shifts all scores alike.) The share of feature f, of errors e
+    and training mean b, is (e − b) · log(E / B) / (E − B), which adds up exactly.
+    """
+
+    needs_statistics = True
+
+    def learn(self, over_rows):
+        """Learn the mean error of each feature, and the spread of log E, at each level."""
+        total, logs = 0.0, []
+        for errors in over_rows("squared errors", self._errors):
+            total = total + errors.sum(axis=0)
+            logs.append(np.log(errors.reshape(*errors.shape[:2], -1).sum(axis=-1)))
+        logs = np.concatenate(logs)
+        spread = logs.std(axis=0)
+        self.statistics = {
+            "mean_error": total / len(logs),
+            # Rows that are all alike have no spread to measure others by.
+            "spread": np.where(spread > 1e-6, spread, 1.0),
+        }
+
+    def _errors(self, x):
+        """Each feature's share of the mean squared error: `(batch, levels, *row_shape)`."""
+        errors = _double(self.model.squared_errors(x))
+        divisor = _divisor(self.model, x, rank=len(errors.shape))
+        return errors / divisor + _TINY / math.prod(errors.shape[2:])
+
+    def of(self, x):
+        """The sum of the standardised logarithms."""
+        errors = self._errors(x)
+        errors = ops.sum(ops.reshape(errors, (*ops.shape(errors)[:2], -1)), axis=-1)
+        base = self.statistics["mean_error"]
+        base = base.reshape(len(base), -1).sum(axis=-1)
+        return ops.sum(ops.log(errors / base) / self.statistics["spread"], axis=-1)
+
+    def contributions(self, x):
+        """Each feature's shares, added over the levels."""
+        errors, mean = self._errors(x), self.statistics["mean_error"]
+        axes = tuple(range(2, len(errors.shape)))
+        base = mean.sum(axis=tuple(range(1, mean.ndim)), keepdims=True)
+        # log(E / B) / (E − B) = log(1 + r) / (r · B), with r = E / B − 1, and 1 / B where r is 0.
+        ratio = ops.sum(errors, axis=axes, keepdims=True) / base - 1.0
+        near = ops.abs(ratio) < 1e-6
+        ratio = ops.where(near, 1.0, ratio)
+        slope = ops.where(near, 1.0, ops.log1p(ratio) / ratio) / base
+        spread = self.statistics["spread"].reshape(-1, *[1] * len(axes))
+        return ops.sum((errors - mean) * slope / spread, axis=1)
+
+
+class ReconstructionProbability(Score):
+    """−E log p(x|z) in nats, z ~ q(z|x): how improbable the row is, given its own code.
+
+    An & Cho, "Variational autoencoder based anomaly detection using reconstruction probability"
+    (SNU Data Mining Center, 2015). A model without a posterior has one code for each row.
+    """
+
+    def __init__(self, model):
+        super().__init__(model)
+        if getattr(model, "likelihood", None) is None:
+            raise ValueError(
+                f"{model.name!r} has no likelihood, so rows have no probability: build it with "
+                "`likelihood=...`, or choose a model that has one, or another `score`."
+            )
+
+    def of(self, x):
+        """The negative log-likelihood of each row, in nats."""
+        return _sum(self.contributions(x))
+
+    def contributions(self, x):
+        """The negative log-likelihood of each element, in nats."""
+        codes = [z for z, *_ in _draws(self.model, x)] if _variational(self.model) else None
+        codes = codes or [self.model.encode(x)]
+        return sum(self._negative_log_likelihood(x, z) for z in codes) / len(codes)
+
+    def _negative_log_likelihood(self, x, z):
+        output = ops.cast(self.model.decoder_output(z, x, False), x.dtype)
+        values = _double(self.model.likelihood.elementwise(x, output))
+        mask = self.model.padding_mask(x)
+        return values if mask is None else values * _double(mask)[..., None]
+
+
+class NegativeELBO(ReconstructionProbability):
+    """−ELBO in nats: the reconstruction's improbability plus the KL of the posterior to the prior.
+
+    An upper bound of −log p(x) (Kingma & Welling 2013, arXiv:1312.6114), whatever weights the KL
+    had in training.
+    """
+
+    decomposes = False
+
+    def __init__(self, model):
+        super().__init__(model)
+        prior = getattr(getattr(model, "bottleneck", None), "prior", None)
+        if not _variational(model) or not (hasattr(prior, "kl") or hasattr(prior, "log_prob")):
+            raise ValueError(
+                f"{model.name!r} has no posterior with a prior that has a density, and so no "
+                "ELBO: choose a variational model, or another `score`."
+            )
+
+    def of(self, x):
+        """The bound of each row, in nats."""
+        prior = self.model.bottleneck.prior
+        reconstruction, divergence = 0.0, 0.0
+        for z, mean, log_variance in _draws(self.model, x):
+            reconstruction += _sum(self._negative_log_likelihood(x, z))
+            if not hasattr(prior, "kl"):
+                density = divergences.gaussian_log_density(z, mean, log_variance)
+                divergence += _double(ops.sum(density, axis=-1) - prior.log_prob(z))
+        if hasattr(prior, "kl"):
+            divergence = _DRAWS * _double(prior.kl(mean, log_variance))
+        return (reconstruction + divergence) / _DRAWS
+
+
+class Mahalanobis(Score):
+    """The squared Mahalanobis distance of a row's code from those of the training rows.
+
+    Denouden et al., "Improving reconstruction autoencoder out-of-distribution detection with
+    Mahalanobis distance" (2018, arXiv:1812.02765). The covariance is shrunk as Ledoit & Wolf (2004)
+    do, so that there is an inverse however few the rows.
+    """
+
+    needs_statistics = True
+    decomposes = False
+
+    def learn(self, over_rows):
+        """Learn the codes' mean and covariance."""
+        from sklearn.covariance import LedoitWolf
+
+        codes = np.concatenate(list(over_rows("codes", self._codes)))
+        fitted = LedoitWolf().fit(codes)
+        values, vectors = np.linalg.eigh(fitted.covariance_)
+        # Codes that never vary (all rows alike) span no distance.
+        scale = np.where(values > 1e-12, values, 1.0) ** -0.5
+        self.statistics = {"location": fitted.location_, "whitening": vectors * scale}
+
+    def _codes(self, x):
+        codes = self.model.encode(x)
+        return _double(ops.reshape(codes, (ops.shape(codes)[0], -1)))
+
+    def of(self, x):
+        """The squared distance of each row."""
+        distance = self._codes(x) - self.statistics["location"]
+        return ops.sum(ops.square(distance @ self.statistics["whitening"]), axis=-1)
+
+
+class Sum(Score):
+    """Several scores added, each divided by its standard deviation over the training rows."""
+
+    needs_statistics = True
+
+    def __init__(self, model, parts):
+        self._parts = parts
+        self._scales = None
+        super().__init__(model)
+        self.decomposes = all(part.decomposes for part in parts)
+
+    @property
+    def statistics(self):
+        """Those of the parts, under their numbers, and the standard deviations."""
+        if self._scales is None:
+            return {}
+        parts = enumerate(self._parts)
+        own = {f"{i}_{name}": value for i, part in parts for name, value in part.statistics.items()}
+        return {"scales": self._scales, **own}
+
+    @statistics.setter
+    def statistics(self, values):
+        self._scales = values.get("scales")
+        for number, part in enumerate(self._parts):
+            start = f"{number}_"
+            part.statistics = {
+                name.removeprefix(start): value
+                for name, value in values.items()
+                if name.startswith(start)
+            }
+
+    def learn(self, over_rows):
+        """Learn the parts' statistics and standard deviations."""
+        scales = []
+        for number, part in enumerate(self._parts):
+            part.learn(over_rows)
+            spread = np.concatenate(list(over_rows(f"part {number}", part.of))).std()
+            scales.append(spread if spread > 1e-12 else 1.0)
+        self._scales = np.array(scales)
+
+    def of(self, x):
+        """The sum for each row."""
+        return sum(
+            part.of(x) / scale for part, scale in zip(self._parts, self._scales, strict=True)
+        )
+
+    def contributions(self, x):
+        """The parts' contributions, added."""
+        return sum(
+            part.contributions(x) / scale
+            for part, scale in zip(self._parts, self._scales, strict=True)
+        )
+
+
+SCORES = {
+    "multi_scale": MultiScale,
+    "reconstruction_error": ReconstructionError,
+    "reconstruction_probability": ReconstructionProbability,
+    "elbo": NegativeELBO,
+    "mahalanobis": Mahalanobis,
+}
+
+
+def get(score, model):
+    """The score of this name for a model; or, of several names, their sum.
+
+    Raises:
+        ValueError: no score has such a name, or the model lacks what it needs.
+    """
+    names = (score,) if isinstance(score, str) else tuple(score)
+    for name in names:
+        if name not in SCORES:
+            raise ValueError(unknown("score", name, SCORES))
+    parts = [SCORES[name](model) for name in names]
+    return parts[0] if isinstance(score, str) else Sum(model, parts)
+
+
+def _double(x):
+    return ops.cast(x, "float64")
+
+
+def _sum(values):
+    """The sum over all axes but the first."""
+    return ops.sum(ops.reshape(values, (ops.shape(values)[0], -1)), axis=-1)
+
+
+def _divisor(model, x, rank):
+    """How many features of each row count, shaped for values of this rank."""
+    mask = model.padding_mask(x)
+    if mask is None:
+        return float(math.prod(x.shape[1:]))
+    steps = ops.maximum(_sum(_double(mask)), 1.0)
+    return ops.reshape(steps * x.shape[-1], (-1, *[1] * (rank - 1)))
+
+
+def _variational(model):
+    return hasattr(model.bottleneck, "posterior")
+
+
+def _draws(model, x):
+    """Codes drawn from the posterior, the same noise for all rows; its mean and log-variance."""
+    mean, log_variance = model.posterior(x)
+    shape = (_DRAWS, *mean.shape[1:])
+    noise = np.random.default_rng(_NOISE_SEED).standard_normal(shape).astype(mean.dtype.name)
+    for draw in noise:
+        yield mean + ops.exp(0.5 * log_variance) * draw, mean, log_variance
