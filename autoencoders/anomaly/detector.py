@@ -59,7 +59,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
             a model whose likelihood wants a range), and None for an `Autoencoder` that is given.
         epochs: Passes over the training rows. 0 trains no more; None makes 3,000 steps (one pass at
             least), or none for an `Autoencoder` that its own `fit` has trained already.
-        batch_size: Rows in a training step.
+        batch_size: Rows in a training step. None is about 128: a size between 96 and 160 that
+            leaves the fewest rows over, which are not trained on.
         noise_levels: The noise of "multi_scale": standard deviations, in scaled units.
         model_params: Arguments of the model's builder, as in `autoencoders.get`.
         calibration_size: With "auto", the share of the rows that is held back. More, up to half,
@@ -86,10 +87,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
         fpr=0.05,
         scaler="auto",
         epochs=None,
-        batch_size=128,
-        noise_levels=(0.1, 0.3, 1.0),
+        batch_size=None,
+        noise_levels=(0.0625, 0.125, 0.25, 0.5, 1.0),
         model_params=None,
-        calibration_size=0.2,
+        calibration_size=0.1,
         warm_start=False,
         verbose=0,
         random_state=None,
@@ -107,6 +108,19 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
+
+    @property
+    def score(self):
+        """The method that scikit-learn knows by this name; `get_params` gives the argument."""
+        return self._mean_score
+
+    @score.setter
+    def score(self, value):
+        self.__dict__["score"] = value
+
+    def get_params(self, deep=True):
+        """The arguments of the constructor, as in scikit-learn."""
+        return {**super().get_params(deep), "score": self.__dict__["score"]}
 
     # Fitting --------------------------------------------------------------------------------------
 
@@ -208,6 +222,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
         check_is_fitted(self)
         return self._scores(self._chunks(X))
 
+    def _mean_score(self, X, y=None):
+        """The mean of `score_samples`, as scikit-learn's density models have it."""
+        return float(self.score_samples(X).mean())
+
     def decision_function(self, X):
         """The score less `offset_`: negative for anomalies; `(n,)`."""
         return self.score_samples(X) - self.offset_
@@ -218,7 +236,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
         Args:
             X: As in `score_samples`.
             fdr: Instead of the false-positive rate of each row, bound the expected share of false
-                alarms among all the alarms of this batch (Benjamini & Hochberg).
+                alarms among all the alarms of this batch (Benjamini & Hochberg). To find k
+                anomalies among n rows, it takes n / (k · fdr) calibration rows.
 
         Raises:
             ValueError: as `score_samples` does; or `fdr` without calibration.
@@ -339,9 +358,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
     def from_config(cls, config):
         """The inverse of `get_config`; the arrays come with the weights."""
         arguments = keras.saving.deserialize_keras_object(config["arguments"])
-        # JSON knows no tuples.
-        arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
-        detector = cls(**arguments)
+        detector = cls(**_with_tuples(arguments))
         fitted = config.get("fitted")
         if fitted:
             detector.model_ = keras.saving.deserialize_keras_object(fitted["model"])
@@ -399,7 +416,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
         _rate("calibration_size", self.calibration_size)
         if self.epochs is not None and not _counts(self.epochs, 0):
             raise ValueError(f"`epochs` must be an integer, 0 or more; got {self.epochs!r}.")
-        if not _counts(self.batch_size, 1):
+        if self.batch_size is not None and not _counts(self.batch_size, 1):
             raise ValueError(f"`batch_size` must be a positive integer, got {self.batch_size!r}.")
         if not isinstance(self.model, str) and self.model_params:
             raise ValueError("`model_params` are for a zoo model's name; this model is built.")
@@ -473,8 +490,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
         }
 
     def _score_name(self):
-        if self.score != "auto":
-            return self.score if isinstance(self.score, str) else tuple(self.score)
+        score = self.__dict__["score"]
+        if score != "auto":
+            return score if isinstance(score, str) else tuple(score)
         named = isinstance(self.model, str)
         denoising = named and registry.card(self.model)["family"] == "denoising"
         return "multi_scale" if denoising else "reconstruction_error"
@@ -496,7 +514,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
 
     def _train(self, model, scaled):
         """Train, and return the number of steps."""
-        whole = math.ceil(len(scaled) / self.batch_size)
+        batch_size, count = self.batch_size, len(scaled)
+        if batch_size is None:
+            batch_size, count = _even_batches(count)
+        whole = math.ceil(count / batch_size)
         epochs, steps = self.epochs, whole
         if epochs is None:
             trained = not isinstance(self.model, str) and self.model.epochs_trained > 0
@@ -505,8 +526,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
         if epochs:
             before = model.epochs_trained
             model.fit(
-                scaled,
-                batch_size=self.batch_size,
+                scaled[:count],
+                batch_size=batch_size,
                 epochs=before + epochs,
                 initial_epoch=before,
                 steps_per_epoch=None if steps == whole else steps,
@@ -552,6 +573,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
             )
 
 
+def _even_batches(count):
+    """A batch size near 128 and the number of rows, nearly all, that fill such batches.
+
+    A pass whose last batch is smaller takes two programs in place of one.
+    """
+    size = min(range(96, 161), key=lambda size: (count % size, abs(size - 128)))
+    return (size, count - count % size) if count >= 160 else (count, count)
+
+
 def _in_chunks(runner, name, function, scaled):
     for part in rows.chunks(scaled):
         yield runner.run(name, function, np.asarray(part))
@@ -581,6 +611,13 @@ def _counts(value, least):
 def _serialized(arguments):
     plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in arguments.items()}
     return keras.saving.serialize_keras_object(plain)
+
+
+def _with_tuples(value):
+    """The value with its lists as tuples, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(part) for key, part in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def _provenance(training, calibrating, steps, seed):

@@ -1,6 +1,7 @@
 """`DenoisingEnsemble`: one denoising autoencoder per noise level, trained together."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from autoencoders import zoo
@@ -8,6 +9,8 @@ from autoencoders.layers import GaussianNoise
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.phased_model import PhasedModel
 from autoencoders.training.step import Phase
+
+_NOISE_SEED = 0
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -73,8 +76,22 @@ class DenoisingEnsemble(PhasedModel):
         return ops.mean(ops.stack([m(x, training=training) for m in self.members]), axis=0)
 
     def squared_errors(self, x):
-        """Each member's squared errors of the rows of a tensor: `(batch, members, *row_shape)`."""
-        return ops.stack([ops.square(x - member(x)) for member in self.members], axis=1)
+        """Each member's squared errors: `(batch, *row_shape)` to `(batch, members, *row_shape)`.
+
+        The mean over three reconstructions: of the row as it is, and with noise of the member's
+        level (which is what the member has learnt to remove) added and subtracted. The noise is the
+        same for every row and every time.
+        """
+        mask = self.padding_mask(x)
+        kept = 1.0 if mask is None else ops.cast(mask, x.dtype)[..., None]
+        generator = np.random.default_rng(_NOISE_SEED)
+        errors = []
+        for member in self.members:
+            noise = generator.standard_normal(self.row_shape).astype(x.dtype.name)
+            noise = kept * (member.corruption.stddev * noise)
+            inputs = (x, x + noise, x - noise)
+            errors.append(sum(ops.square(x - member(rows)) for rows in inputs) / len(inputs))
+        return ops.stack(errors, axis=1)
 
     @property
     def phases(self):

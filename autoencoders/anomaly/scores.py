@@ -13,9 +13,11 @@ from keras import ops
 from autoencoders import divergences
 from autoencoders.registry import unknown
 
-# Draws of the latent code behind an expected likelihood, and the seed of their noise.
+# Draws of the latent code behind an expected likelihood, and the seed of their noise. Its mean is
+# exactly 0 and its variance 1, since the draws' error does not average out over rows.
 _DRAWS = 10
 _NOISE_SEED = 0
+_LARGEST_LOG_VARIANCE = 30.0
 
 # Mean squared errors below this, in standardised units, are the arithmetic's, not the data's.
 _TINY = 1e-8
@@ -74,8 +76,9 @@ class ReconstructionError(Score):
 class MultiScale(Score):
     """The errors of denoising autoencoders at several noise levels, on a logarithmic scale.
 
-    score = Σ over levels of log(E / B) / s, where E is the row's mean squared error at a level, B
-    that of the training rows, and s the standard deviation of log E over the training rows. (B
+    score = Σ over levels of log(E / B) / s, where E is the row's mean squared error at a level (see
+    `DenoisingEnsemble.squared_errors`), B its mean over the training rows, and s the standard
+    deviation of log E over the training rows. (B
     in place of the mean of log E shifts all scores alike.) The share of feature f, of errors e
     and training mean b, is (e − b) · log(E / B) / (E − B), which adds up exactly.
     """
@@ -322,7 +325,9 @@ def _variational(model):
 def _draws(model, x):
     """Codes drawn from the posterior, the same noise for all rows; its mean and log-variance."""
     mean, log_variance = model.posterior(x)
-    shape = (_DRAWS, *mean.shape[1:])
-    noise = np.random.default_rng(_NOISE_SEED).standard_normal(shape).astype(mean.dtype.name)
-    for draw in noise:
+    # Far from all that it has learnt, a network's log-variance is beyond what has an exponential.
+    log_variance = ops.clip(log_variance, -_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE)
+    half = np.random.default_rng(_NOISE_SEED).standard_normal((_DRAWS // 2, *mean.shape[1:]))
+    noise = np.concatenate([half, -half]) / np.sqrt(np.mean(half**2, axis=0))
+    for draw in noise.astype(mean.dtype.name):
         yield mean + ops.exp(0.5 * log_variance) * draw, mean, log_variance
