@@ -18,8 +18,8 @@ def test_the_readme_runs(tmp_path, monkeypatch):
         exec(snippet, names)
     assert names["codes"].shape == (360, 2)
     assert names["a_to_b"].shape == (9, 8, 8, 1)
-    assert names["errors"].shape == (360,)
-    assert names["where"].shape == (1, 8, 8, 1)
+    assert (names["flags"][95:] == -1).all()
+    assert names["why"].shape == (100, 20)
 
 
 def test_the_guide_to_the_models_runs():
@@ -36,6 +36,16 @@ def test_the_guide_to_the_models_runs():
         for name in autoencoders.list_models(pattern)
     }
     assert named == set(autoencoders.list_models())
+
+
+def test_the_guide_to_anomaly_detection_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    guide = (ROOT / "docs" / "anomaly.md").read_text(encoding="utf-8")
+    names = {}
+    for snippet in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
+        exec(snippet, names)
+    assert (names["flags"][-20:] == -1).mean() > 0.5
+    assert names["maps"].shape == (3, 8, 8, 1)
 
 
 def test_the_readmes_table_is_that_of_the_cards():

@@ -1,6 +1,7 @@
 """Pictures of models. Each function returns a `matplotlib.figure.Figure`; `savefig` writes it."""
 
 from autoencoders.plots.curves import errors, history
+from autoencoders.plots.explanations import explanation
 from autoencoders.plots.images import (
     interpolation,
     manifold,
@@ -12,6 +13,7 @@ from autoencoders.plots.scatter import latent
 
 __all__ = [
     "errors",
+    "explanation",
     "history",
     "interpolation",
     "latent",

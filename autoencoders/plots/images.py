@@ -25,7 +25,7 @@ def reconstructions(model, x, *, titles=None):
     axes = figure.subplots(2, len(x), squeeze=False)
     for row, images, label in zip(axes, pairs, ("input", "reconstruction"), strict=True):
         for axis, image in zip(row, images, strict=True):
-            _show(axis, (image - low) / (high - low))
+            show_image(axis, (image - low) / (high - low))
         row[0].set_ylabel(label)
     for axis, title in zip(axes[0], titles if titles is not None else (), strict=False):
         axis.set_title(str(title), fontsize=9)
@@ -58,7 +58,7 @@ def manifold(model, *, steps=15, low=0.05, high=0.95):
     canvas, (height, width) = _tiled(model.decode(codes), steps)
     figure = Picture(7, 7)
     axis = figure.subplots()
-    _show(axis, canvas)
+    show_image(axis, canvas)
     ticks = [f"{p + 0.0:.1f}".replace("-0.0", "0.0") for p in points]
     axis.set_xticks((np.arange(steps) + 0.5) * width, ticks, fontsize=7)
     axis.set_yticks((np.arange(steps) + 0.5) * height, ticks[::-1], fontsize=7)
@@ -78,7 +78,7 @@ def samples(model, *, columns=10, rows=5, seed=None):
     _require_images(model)
     canvas, _ = _tiled(model.sample(columns * rows, seed=seed), columns)
     figure = Picture(0.7 * columns, 0.7 * rows)
-    _show(figure.subplots(), canvas)
+    show_image(figure.subplots(), canvas)
     return figure
 
 
@@ -94,7 +94,7 @@ def interpolation(model, starts, ends, *, steps=9):
     lines = [model.interpolate(a, b, steps) for a, b in zip(starts, ends, strict=True)]
     canvas, _ = _tiled(np.concatenate(lines), steps)
     figure = Picture(0.7 * steps, 0.7 * len(lines))
-    _show(figure.subplots(), canvas)
+    show_image(figure.subplots(), canvas)
     return figure
 
 
@@ -120,7 +120,7 @@ def perturbation(model, x, *, dimensions=None, shifts=(-3, -2, -1, 0, 1, 2, 3)):
     canvas, (height, width) = _tiled(model.decode(codes.astype(code.dtype)), len(shifts))
     figure = Picture(0.7 * len(shifts) + 0.6, 0.7 * len(dimensions) + 0.4)
     axis = figure.subplots()
-    _show(axis, canvas)
+    show_image(axis, canvas)
     axis.set_xticks(
         (np.arange(len(shifts)) + 0.5) * width, [f"{s:+g}" if s else "0" for s in shifts]
     )
@@ -146,7 +146,8 @@ def _tiled(images, columns):
     return canvas.reshape(rows * height, columns * width, channels), (height, width)
 
 
-def _show(axis, image):
+def show_image(axis, image):
+    """Show an image with values in [0, 1], `(height, width, channels)`, without ticks."""
     image = np.clip(image, 0.0, 1.0)
     axis.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray_r", vmin=0, vmax=1)
     axis.set_xticks([])
