@@ -8,8 +8,8 @@ scores tie. A small detector with `contamination="auto"` is fitted on normal row
 false-positive rate is measured, of decisions and p-values from `fit`, and after `calibrate` with
 rows of its own. Batches with a tenth of anomalies tell the false-discovery proportion of
 `predict(X, fdr=...)`. The rates hold for all the randomness together, calibration rows included:
-means over data sets are to be at most what is stated, but for the standard error. Minutes for
-200 on two cores.
+means over data sets are to be at most what is stated, but for the standard error. Two hundred take
+some seven minutes on two cores.
 """
 
 import argparse
@@ -42,8 +42,10 @@ def main():
                 found[kind][key].append(value)
     print("\r" + " " * 40, end="\r", file=sys.stderr)
     print(f"\n{arguments.sets} data sets; detectors fitted on {FIT:,} rows, {CALIBRATION} of them")
-    print(f"held back; {FRESH:,} fresh normal rows each, {ANOMALIES} anomalies among a tenth as")
-    print("many again. In %, mean ± standard error over data sets\n")
+    print(f"held back; {FRESH:,} fresh normal rows; batches of {9 * ANOMALIES} normal rows and")
+    print(
+        f"{ANOMALIES} anomalies for false discoveries. In %, mean ± standard error over data sets\n"
+    )
     rows = []
     for (name, stated), values in _together(found).items():
         cells = [_mean_and_error(values[kind]) for kind in (*KINDS, "all")]
