@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test figures benchmarks lint wheel clean
+.PHONY: demo test figures benchmarks benchmarks-anomaly lint wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/autoencoders demo
@@ -25,6 +25,13 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python -m benchmarks.training --digits
 	$(BIN)/python -m benchmarks.training --families
 	$(BIN)/python -m benchmarks.scoring --python $(PEERS)
+
+# Anomaly detection beside other methods: TABLES="folder of ADBench's .npz files", PEERS as above.
+# ECG5000 is read from AUTOENCODERS_DATA_DIR. Hours; a run that is cut off goes on where it was.
+benchmarks-anomaly: $(VENV)/installed
+	$(BIN)/python -m benchmarks.anomaly $(TABLES) --mnist --ecg --python $(PEERS)
+	$(BIN)/python -m benchmarks.anomaly_speed --python $(PEERS)
+	$(BIN)/python -m benchmarks.anomaly_rates
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check --fix .
