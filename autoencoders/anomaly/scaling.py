@@ -29,7 +29,7 @@ class Scaler:
 
     @classmethod
     def fit(cls, name, chunks):
-        """The scaler of this name for rows that come in chunks; None for none.
+        """The scaler of this name for rows that come in chunks; for None one that changes nothing.
 
         Columns that never change are centred, and keep their units.
 
@@ -37,7 +37,7 @@ class Scaler:
             ValueError: there is no such scaler.
         """
         if name is None:
-            return None
+            return cls(0.0, 1.0)
         if name not in _SCALERS:
             raise ValueError(unknown("scaler", name, _SCALERS))
         make, parameters = _SCALERS[name]
