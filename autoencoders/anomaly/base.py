@@ -243,9 +243,9 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
         if held_back < needed:
             warnings.warn(
                 f"Of {count} {what} {held_back} are held back for calibration, but a "
-                f"false-positive rate of {self.fpr:g} needs {needed}: `predict` flags nothing. Fit on "
-                f"{2 * needed} {what} or more, raise `fpr`, `calibrate` with other normal rows, or "
-                "set `contamination` to a share of anomalies.",
+                f"false-positive rate of {self.fpr:g} needs {needed}: `predict` flags nothing. Fit "
+                f"on {2 * needed} {what} or more, raise `fpr`, `calibrate` with other normal "
+                f"{what}, or set `contamination` to a share of anomalies.",
                 stacklevel=3,
             )
 
