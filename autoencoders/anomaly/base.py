@@ -64,6 +64,9 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
         """Whether it is fitted; Keras asks before it saves."""
         return "model_" in self.__dict__
 
+    def __sklearn_is_fitted__(self):
+        return self.built
+
     def _obj_type(self):
         return "Operation"  # of Keras's kinds the barest
 

@@ -155,10 +155,10 @@ class SeriesAnomalyDetector(Detector):
             ends = [len(x) - round(share * len(x)) for x in series]
             training = [x[:end] for x, end in zip(series, ends, strict=True)]
             scaled = self._training_windows(training)
-        seed = self._seed if going_on else self._draw_seed()
-        model = self.model_ if going_on else self._new_ensemble(scaled.shape[1:], seed)
-        chunks = (part for x in training for part in rows.chunks(x))
-        scaler = self._scaler if going_on else Scaler.fit(self.scaler, chunks)
+            seed = self._seed if going_on else self._draw_seed()
+            model = self.model_ if going_on else self._new_ensemble(scaled.shape[1:], seed)
+            chunks = (part for x in training for part in rows.chunks(x))
+            scaler = self._scaler if going_on else Scaler.fit(self.scaler, chunks)
         scaled = windows.fill(scaler(scaled))[0]
         steps = self._train(model, scaled)
         score, runner, stride = PointScore(model), RowRunner(model), self._stride()

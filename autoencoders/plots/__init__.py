@@ -1,6 +1,6 @@
 """Pictures of models. Each function returns a `matplotlib.figure.Figure`; `savefig` writes it."""
 
-from autoencoders.plots.curves import errors, history
+from autoencoders.plots.curves import anomalies, errors, history
 from autoencoders.plots.images import (
     interpolation,
     manifold,
@@ -11,6 +11,7 @@ from autoencoders.plots.images import (
 from autoencoders.plots.scatter import latent
 
 __all__ = [
+    "anomalies",
     "errors",
     "history",
     "interpolation",
