@@ -58,14 +58,15 @@ class SeriesAnomalyDetector(Detector):
     Args:
         model: Name of a zoo model that takes series of one length, `(window, channels)`; it is
             trained once for each noise level.
-        window: Points in a window. Choose one period, where there is one.
+        window: Points in a window: one period, where there is one, and the series to fit on hold
+            ten or more. (With few periods, windows that begin elsewhere in one are new to it.)
         stride: Points from one window to the next where series are scored, at most `window`; a
             quarter of a window unless given. Fewer score more smoothly and slowly.
         contamination: "auto" holds the end of each series back and calibrates the decision with
             it. A number in (0, 0.5]: the share of the training points that are taken for anomalies.
         fpr: With "auto": the rate at which `predict` flags normal points, in (0, 1). It is
             approximate: neighbouring points are not independent, so that the calibration points
-            are worth fewer than they are.
+            are worth fewer than they are; and later points may be unlike them, as seasons change.
         scaler: "standard", "robust" or "minmax", by channel; None for series in the model's units.
             Channels that never change are centred, and keep their units.
         epochs: Passes over the training windows. 0 trains no more; None makes 3,000 steps (one

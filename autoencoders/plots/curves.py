@@ -38,7 +38,7 @@ def anomalies(series, scores, intervals=None, *, threshold=None):
     below.set_xlabel("time, points")
     if threshold is not None and np.isfinite(threshold):
         below.axhline(threshold, color="tab:red", linestyle="--", linewidth=0.8, label="threshold")
-        below.legend(loc="lower right")
+        below.legend(loc="lower left")  # where the training points mostly are
     for start, end, *_ in intervals or ():
         for axis in (above, below):
             # From half a point before to half a point after, so that single points show.
