@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 _MODULE_OF = {
     "AnomalyDetector": "autoencoders.anomaly.detector",
+    "SeriesAnomalyDetector": "autoencoders.anomaly.series",
     "Autoencoder": "autoencoders.autoencoder",
     "get": "autoencoders.zoo",
     "info": "autoencoders.zoo",

@@ -16,6 +16,7 @@ PACKAGE = "autoencoders"
 MODULE_OF_CLASS = {
     "Autoencoder": "autoencoders.autoencoder",
     "AnomalyDetector": "autoencoders.anomaly.detector",
+    "SeriesAnomalyDetector": "autoencoders.anomaly.series",
     "DenoisingEnsemble": "autoencoders.anomaly.ensemble",
     "RestrictedBoltzmannMachine": "autoencoders.boltzmann",
     "AdversarialAutoencoder": "autoencoders.models.adversarial",

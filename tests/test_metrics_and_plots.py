@@ -109,6 +109,23 @@ def test_errors_without_known_anomalies_and_with_zeros():
         plots.errors([0.0])
 
 
+def test_anomalies_are_shaded_under_series_and_scores(tmp_path):
+    series = np.stack([np.sin(np.arange(50.0)), np.arange(50.0)], axis=1)
+    scores = -np.arange(50.0)
+    figure = plots.anomalies(series, scores, [(10, 12, -3.0), (40, 50, -9.0)], threshold=-38.5)
+    above, below = figure.axes
+    np.testing.assert_array_equal([line.get_ydata() for line in above.lines], series.T)
+    np.testing.assert_array_equal(below.lines[0].get_ydata(), scores)
+    assert below.lines[1].get_ydata()[0] == -38.5
+    for axis in figure.axes:
+        spans = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in axis.patches]
+        assert spans == [(9.5, 11.5), (39.5, 49.5)]
+    figure.savefig(tmp_path / "figure.png")
+    assert len(plots.anomalies(series[:, 0], scores, threshold=-np.inf).axes[1].lines) == 1
+    with pytest.raises(ValueError, match="one score per point"):
+        plots.anomalies(series, scores[1:])
+
+
 def test_labels_may_be_words(vae, digits):
     words = np.where(np.arange(len(digits[1])) % 2, "odd", "even")
     figure = plots.latent(vae, digits[1], words)

@@ -36,7 +36,7 @@ FLOORS = [
 def test_the_public_names_are_exactly_these():
     functions = ["get", "list_models", "list_weights", "info", "register", "load"]
     modules = ["datasets", "layers", "losses", "metrics", "networks", "plots"]
-    classes = ["AnomalyDetector", "Autoencoder"]
+    classes = ["AnomalyDetector", "Autoencoder", "SeriesAnomalyDetector"]
     expected = [*functions, *modules, *classes, "__version__"]
     assert sorted(autoencoders.__all__) == sorted(expected)
     assert dir(autoencoders) == sorted(autoencoders.__all__)

@@ -1,40 +1,25 @@
 """`AnomalyDetector`: decisions about rows of tables, images and series."""
 
 import copy
-import datetime
 import math
-import numbers
-import os
-import random
 import tempfile
-import warnings
-from contextlib import contextmanager
-from pathlib import Path
 
 import keras
 import numpy as np
-from keras.src.saving.keras_saveable import KerasSaveable
-from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-import autoencoders
 from autoencoders import registry, zoo
 from autoencoders.anomaly import calibration, rows, scores
-from autoencoders.anomaly.ensemble import DenoisingEnsemble
+from autoencoders.anomaly.base import LOWEST, Detector, provenance, rate, seeded
+from autoencoders.anomaly.ensemble import NOISE_LEVELS
 from autoencoders.anomaly.scaling import Scaler
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.rows import RowRunner
 
-# What small networks need on tables; a small table is gone through often enough to make as many.
-_TRAINING_STEPS = 3000
-
-# A row whose score is beyond all numbers: no row is less normal.
-_LOWEST = -float(np.finfo("float32").max)
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
+class AnomalyDetector(Detector):
     """Finds rows unlike those it was fitted on, by what autoencoders make of them.
 
     A scikit-learn outlier detector over any model of the zoo, for tables `(n, features)`, images
@@ -88,7 +73,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
         scaler="auto",
         epochs=None,
         batch_size=None,
-        noise_levels=(0.0625, 0.125, 0.25, 0.5, 1.0),
+        noise_levels=NOISE_LEVELS,
         model_params=None,
         calibration_size=0.1,
         warm_start=False,
@@ -167,11 +152,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
             if self.contamination == "auto":
                 own = np.sort(self._scores(rows.chunks(X, calibrating)))
                 self._decide_by(own, self.fpr)
-                self._warn_of_few(len(own), len(X))
+                self._warn_of_few(len(own), len(X), "rows")
             else:
                 own = -np.concatenate([*_in_chunks(runner, "score", score.of, scaled)])
                 self.offset_ = float(np.percentile(own, 100.0 * self.contamination))
-            self.provenance_ = _provenance(len(training), held_back, steps, seed)
+            self.provenance_ = provenance(
+                steps, seed, training_rows=len(training), calibration_rows=held_back
+            )
         return self
 
     def calibrate(self, X_normal, *, fpr=None):
@@ -190,17 +177,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
         Raises:
             ValueError: too few rows for that rate, or a detector that needs `fit` first.
         """
-        fpr = _rate("fpr", self.fpr if fpr is None else fpr)
+        fpr = rate("fpr", self.fpr if fpr is None else fpr)
         if not self.built:
             self._adopt(X_normal)
-        own = np.sort(self.score_samples(X_normal))
-        needed = calibration.rows_needed(fpr)
-        if len(own) < needed:
-            raise ValueError(
-                f"A false-positive rate of {fpr:g} needs {needed} calibration rows or more; got "
-                f"{len(own)}."
-            )
-        self._decide_by(own, fpr)
+        self._calibrate_with(self.score_samples(X_normal), fpr, "rows")
         return self
 
     # Judging --------------------------------------------------------------------------------------
@@ -244,7 +224,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
         """
         if fdr is None:
             return np.where(self.decision_function(X) < 0, -1, 1)
-        found = calibration.discoveries(self.p_values(X), _rate("fdr", fdr))
+        found = calibration.discoveries(self.p_values(X), rate("fdr", fdr))
         return np.where(found, -1, 1)
 
     def p_values(self, X):
@@ -293,7 +273,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
 
     def _scores(self, parts):
         found = [self._runner.run("score", self._score.of, self._scaler(part)) for part in parts]
-        return np.maximum(np.nan_to_num(-np.concatenate(found), nan=_LOWEST), _LOWEST)
+        return np.maximum(np.nan_to_num(-np.concatenate(found), nan=LOWEST), LOWEST)
 
     def _chunks(self, X):
         if not rows.is_pipeline(X):
@@ -305,99 +285,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
             self._check_row_shape(part)
             yield part
 
-    # Saving ---------------------------------------------------------------------------------------
-
-    def save(self, path):
-        """Write all of it to one `.keras` file, which `autoencoders.load` reads in safe mode.
-
-        It holds the network with its optimizer's state, the scaler, the calibration and the
-        provenance. A file of that name is replaced once the new one is complete.
-
-        Raises:
-            ValueError: the name does not end in `.keras`.
-            NotFittedError: there is nothing to save yet.
-        """
-        check_is_fitted(self)
-        path = Path(path)
-        if path.suffix != ".keras":
-            raise ValueError(f"Save a detector to a `.keras` file; got {str(path)!r}.")
-        partial = path.with_name(f"{path.stem}.partial.keras")
-        try:
-            keras.saving.save_model(self, partial)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-
-    @property
-    def built(self):
-        """Whether it is fitted; Keras asks before it saves."""
-        return "model_" in self.__dict__
-
-    def _obj_type(self):
-        return "Operation"  # of Keras's kinds the barest
-
-    def get_config(self):
-        """The arguments of the constructor; of a fitted detector the networks, too."""
-        arguments = self.get_params(deep=False)
-        if not isinstance(self.random_state, (int, np.integer)):
-            arguments["random_state"] = None  # a generator has no place in a file
-        config = {"arguments": _serialized(arguments)}
-        if self.built:
-            config["fitted"] = {
-                "model": keras.saving.serialize_keras_object(self.model_),
-                "row_shape": list(self.row_shape_),
-                "features": self.n_features_in_,
-                "feature_names": [*getattr(self, "feature_names_in_", [])] or None,
-                "calibrated": self.calibration_scores_ is not None,
-                "seed": self._seed,
-                "provenance": self.provenance_,
-            }
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        """The inverse of `get_config`; the arrays come with the weights."""
-        arguments = keras.saving.deserialize_keras_object(config["arguments"])
-        detector = cls(**_with_tuples(arguments))
-        fitted = config.get("fitted")
-        if fitted:
-            detector.model_ = keras.saving.deserialize_keras_object(fitted["model"])
-            detector.row_shape_ = tuple(fitted["row_shape"])
-            detector.n_features_in_ = fitted["features"]
-            if fitted["feature_names"]:
-                detector.feature_names_in_ = np.array(fitted["feature_names"], dtype=object)
-            detector.calibration_scores_ = None
-            detector._seed = fitted["seed"]
-            detector.provenance_ = fitted["provenance"]
-        return detector
-
-    def save_own_variables(self, store):
-        """Write the arrays that are no network's."""
-        if not self.built:
-            return
-        store["center"], store["scale"] = self._scaler.center, self._scaler.scale
-        store["offset"] = np.float64(self.offset_)
-        if self.calibration_scores_ is not None:
-            store["calibration_scores"] = self.calibration_scores_
-        for name, value in self._score.statistics.items():
-            store[f"score_{name}"] = np.asarray(value)
-
-    def load_own_variables(self, store):
-        """The inverse of `save_own_variables`."""
-        values = {key: np.array(store[key]) for key in store.keys()}  # noqa: SIM118
-        if not self.built:
-            return
-        self._scaler = Scaler(values["center"], values["scale"])
-        self.offset_ = float(values["offset"])
-        self.calibration_scores_ = values.get("calibration_scores")
-        score = scores.get(self._score_name(), self.model_)
-        score.statistics = {
-            name.removeprefix("score_"): value
-            for name, value in values.items()
-            if name.startswith("score_")
-        }
-        self._use(score)
-
     # Parts of fitting -----------------------------------------------------------------------------
 
     def _check_arguments(self):
@@ -405,30 +292,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
             raise TypeError(
                 f"`model` must be the name of a zoo model or an `Autoencoder`, got {self.model!r}."
             )
-        if self.contamination != "auto" and not (
-            isinstance(self.contamination, numbers.Real) and 0.0 < self.contamination <= 0.5
-        ):
-            raise ValueError(
-                f"`contamination` must be 'auto' or a number in (0, 0.5], got "
-                f"{self.contamination!r}."
-            )
-        _rate("fpr", self.fpr)
-        _rate("calibration_size", self.calibration_size)
-        if self.epochs is not None and not _counts(self.epochs, 0):
-            raise ValueError(f"`epochs` must be an integer, 0 or more; got {self.epochs!r}.")
-        if self.batch_size is not None and not _counts(self.batch_size, 1):
-            raise ValueError(f"`batch_size` must be a positive integer, got {self.batch_size!r}.")
+        super()._check_arguments()
         if not isinstance(self.model, str) and self.model_params:
             raise ValueError("`model_params` are for a zoo model's name; this model is built.")
 
     def _array(self, X, reset, **options):
         """X as scikit-learn checks it, without leaving traces where it is refused."""
-        before = {name: self.__dict__.get(name) for name in ("n_features_in_", "feature_names_in_")}
-        try:
+        with self._no_traces():
             X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric", **options)
-        except ValueError:
-            self.__dict__.update({k: v for k, v in before.items() if v is not None})
-            raise
         if not reset:
             self._check_row_shape(X)
         return X
@@ -440,11 +311,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
                 f"shape {tuple(self.row_shape_)}."
             )
 
-    def _draw_seed(self):
-        if isinstance(self.random_state, numbers.Integral):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
-
     def _new_model(self, row_shape, seed):
         """The model to train: of the zoo, or a copy of the one that was given."""
         name = self._score_name()
@@ -455,14 +321,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
                     "choose another `score` for this one."
                 )
             return self._checked_model(copy.deepcopy(self.model))
-        arguments = {"input_shape": tuple(row_shape), **self._narrow(row_shape)}
-        arguments |= self.model_params or {}
-        with _seeded(seed):
-            if name == "multi_scale":
-                model = DenoisingEnsemble.of(self.model, self._noise_levels(), **arguments)
-                model.compile(**zoo.compile_arguments(registry.card(self.model)["recipe"]))
-                return model
-            return self._checked_model(zoo.get(self.model, **arguments))
+        if name == "multi_scale":
+            return self._new_ensemble(row_shape, seed)
+        with seeded(seed):
+            return self._checked_model(zoo.get(self.model, **self._model_arguments(row_shape)))
 
     def _checked_model(self, model):
         if model.labels is not None:
@@ -472,22 +334,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
             model.compile("adam")
         return model
 
-    def _noise_levels(self):
-        levels = tuple(float(level) for level in np.atleast_1d(self.noise_levels))
-        if len(set(levels)) < len(levels) or not levels or not all(v > 0 for v in levels):
-            raise ValueError(
-                f"`noise_levels` must be different positive numbers, got {self.noise_levels!r}."
-            )
-        return levels
-
-    def _narrow(self, row_shape):
-        """A code narrower than the rows for the undercomplete family, which else learns to copy."""
-        card = registry.card(self.model)
-        if card["family"] != "undercomplete" or "latent_dim" not in card["kwargs"]:
-            return {}
-        return {
-            "latent_dim": min(card["kwargs"]["latent_dim"], math.ceil(math.prod(row_shape) / 2))
-        }
+    def _new_score(self, model):
+        return scores.get(self._score_name(), model)
 
     def _score_name(self):
         score = self.__dict__["score"]
@@ -505,40 +353,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
         bounded = np.isfinite(model.expectation.low) or np.isfinite(model.expectation.high)
         return "minmax" if bounded else "standard"
 
-    def _held_back(self, count):
-        """How many of the rows are for calibration."""
-        if self.contamination != "auto":
-            return 0
-        wanted = max(round(self.calibration_size * count), calibration.rows_needed(self.fpr))
-        return min(wanted, count // 2)
-
-    def _train(self, model, scaled):
-        """Train, and return the number of steps."""
-        batch_size, count = self.batch_size, len(scaled)
-        if batch_size is None:
-            batch_size, count = _even_batches(count)
-        whole = math.ceil(count / batch_size)
-        epochs, steps = self.epochs, whole
-        if epochs is None:
-            trained = not isinstance(self.model, str) and self.model.epochs_trained > 0
-            # One epoch of many passes: on small tables most of the time would go between epochs.
-            epochs, steps = 0 if trained else 1, max(whole, _TRAINING_STEPS)
-        if epochs:
-            before = model.epochs_trained
-            model.fit(
-                scaled[:count],
-                batch_size=batch_size,
-                epochs=before + epochs,
-                initial_epoch=before,
-                steps_per_epoch=None if steps == whole else steps,
-                verbose=self.verbose,
-            )
-        return epochs * steps
-
-    def _use(self, score):
-        self._score = score
-        self._runner = RowRunner(self.model_)
-
     def _adopt(self, X):
         """Use the given `Autoencoder` as it is."""
         self._check_arguments()
@@ -553,80 +367,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator, KerasSaveable):
         self.model_, self._scaler, self._seed = self.model, Scaler(0.0, 1.0), None
         self.row_shape_ = self.model.row_shape
         self.calibration_scores_, self.offset_ = None, -math.inf
-        self.provenance_ = _provenance(0, 0, 0, None)
+        self.provenance_ = provenance(0, None, training_rows=0, calibration_rows=0)
         self._use(score)
         self._array(X, reset=True)
-
-    def _decide_by(self, own, fpr):
-        self.calibration_scores_ = own
-        self.offset_ = calibration.threshold(own, fpr)
-
-    def _warn_of_few(self, held_back, count):
-        needed = calibration.rows_needed(self.fpr)
-        if held_back < needed:
-            warnings.warn(
-                f"Of {count} rows {held_back} are held back for calibration, but a false-positive "
-                f"rate of {self.fpr:g} needs {needed}: `predict` flags nothing. Fit on "
-                f"{2 * needed} rows or more, raise `fpr`, `calibrate` with other normal rows, or "
-                "set `contamination` to a share of anomalies.",
-                stacklevel=3,
-            )
-
-
-def _even_batches(count):
-    """A batch size near 128 and the number of rows, nearly all, that fill such batches.
-
-    A pass whose last batch is smaller takes two programs in place of one.
-    """
-    size = min(range(96, 161), key=lambda size: (count % size, abs(size - 128)))
-    return (size, count - count % size) if count >= 160 else (count, count)
 
 
 def _in_chunks(runner, name, function, scaled):
     for part in rows.chunks(scaled):
         yield runner.run(name, function, np.asarray(part))
-
-
-@contextmanager
-def _seeded(seed):
-    """Keras draws the seeds of layers from Python's generator, which is put back after."""
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)
-
-
-def _rate(name, value):
-    if not isinstance(value, numbers.Real) or not 0.0 < value < 1.0:
-        raise ValueError(f"`{name}` must be between 0 and 1, got {value!r}.")
-    return float(value)
-
-
-def _counts(value, least):
-    return isinstance(value, numbers.Integral) and value >= least
-
-
-def _serialized(arguments):
-    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in arguments.items()}
-    return keras.saving.serialize_keras_object(plain)
-
-
-def _with_tuples(value):
-    """The value with its lists as tuples, which JSON does not know."""
-    if isinstance(value, dict):
-        return {key: _with_tuples(part) for key, part in value.items()}
-    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
-
-
-def _provenance(training, calibrating, steps, seed):
-    return {
-        "autoencoders": autoencoders.__version__,
-        "keras": keras.__version__,
-        "training_rows": training,
-        "calibration_rows": calibrating,
-        "training_steps": steps,
-        "seed": seed,
-        "fitted": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }

@@ -10,6 +10,10 @@ from autoencoders.serialization import PACKAGE
 from autoencoders.training.phased_model import PhasedModel
 from autoencoders.training.step import Phase
 
+# A column's standard deviation, above which noise hides all there is, and its halves: the finer
+# structure.
+NOISE_LEVELS = (1.0, 0.5, 0.25, 0.125, 0.0625)
+
 _NOISE_SEED = 0
 
 

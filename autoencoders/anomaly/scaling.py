@@ -29,7 +29,7 @@ class Scaler:
 
     @classmethod
     def fit(cls, name, chunks):
-        """The scaler of this name for rows that come in chunks; None leaves them as they are.
+        """The scaler of this name for rows that come in chunks; for None one that changes nothing.
 
         Columns that never change are centred, and keep their units.
 

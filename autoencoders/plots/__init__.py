@@ -1,6 +1,6 @@
 """Pictures of models. Each function returns a `matplotlib.figure.Figure`; `savefig` writes it."""
 
-from autoencoders.plots.curves import errors, history
+from autoencoders.plots.curves import anomalies, errors, history
 from autoencoders.plots.explanations import explanation
 from autoencoders.plots.images import (
     interpolation,
@@ -12,6 +12,7 @@ from autoencoders.plots.images import (
 from autoencoders.plots.scatter import latent
 
 __all__ = [
+    "anomalies",
     "errors",
     "explanation",
     "history",

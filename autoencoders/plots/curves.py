@@ -6,6 +6,47 @@ from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 from autoencoders.plots.picture import Picture
 
 
+def anomalies(series, scores, intervals=None, *, threshold=None):
+    """A series above the scores of its points, with the anomalies shaded.
+
+    Args:
+        series: `(time,)` or `(time, channels)`, a line for each channel; gaps where it is NaN.
+        scores: Array `(time,)`, low for anomalies, as `SeriesAnomalyDetector.score_samples` gives
+            them.
+        intervals: Tuples that begin with the first point and the one after the last, as
+            `SeriesAnomalyDetector.intervals` gives them.
+        threshold: The score below which points are anomalous, as a horizontal line.
+
+    Raises:
+        ValueError: series and scores are of different lengths.
+    """
+    names = getattr(series, "columns", None)
+    series, scores = np.asarray(series, "float64"), np.asarray(scores, "float64")
+    if scores.shape != series.shape[:1] or series.ndim > 2:
+        raise ValueError(
+            f"A series (time,) or (time, channels) has one score per point; got shapes "
+            f"{series.shape} and {scores.shape}."
+        )
+    figure = Picture(9, 4)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    above.plot(series, linewidth=0.8, label=None if names is None else [*map(str, names)])
+    above.set_ylabel("series")
+    if names is not None:
+        above.legend(loc="upper right")
+    below.plot(scores, linewidth=0.8, color="black")
+    below.set_ylabel("score")
+    below.set_xlabel("time, points")
+    if threshold is not None and np.isfinite(threshold):
+        below.axhline(threshold, color="tab:red", linestyle="--", linewidth=0.8, label="threshold")
+        below.legend(loc="lower left")  # where the training points mostly are
+    for start, end, *_ in intervals or ():
+        for axis in (above, below):
+            # From half a point before to half a point after, so that single points show.
+            axis.axvspan(start - 0.5, end - 0.5, color="tab:red", alpha=0.25, linewidth=1.0)
+    above.margins(x=0)
+    return figure
+
+
 def errors(normal, anomalous=None, *, threshold=None):
     """Histograms of reconstruction errors, on a logarithmic axis.
 

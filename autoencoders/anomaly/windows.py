@@ -1,0 +1,155 @@
+"""Windows of long series, and the errors of points from those of the windows that cover them."""
+
+import numpy as np
+
+# Training windows at most, and what they may take of memory.
+_MOST = 100_000
+_MOST_BYTES = 2**29
+
+# Windows that are run together, which bounds memory.
+_GROUP = 1024
+
+
+def fill(windows):
+    """Windows without gaps, and where their values were observed.
+
+    A missing value becomes the last one observed before it in its window and channel, else the
+    first one after it, else 0.
+
+    Args:
+        windows: `(n, steps, channels)`, NaN where values are missing.
+
+    Returns:
+        Two arrays `(n, steps, channels)`, the second bool.
+    """
+    observed = ~np.isnan(windows)
+    if observed.all():
+        return windows, observed
+    steps = np.arange(windows.shape[1])[:, None]
+    last = np.maximum.accumulate(np.where(observed, steps, -1), axis=1)
+    first = observed.argmax(axis=1)[:, None]
+    filled = np.take_along_axis(windows, np.where(last < 0, first, last), axis=1)
+    return np.nan_to_num(filled), observed
+
+
+def of_series(parts, steps):
+    """Windows for training: at every point one begins, evenly thinned if they are many.
+
+    Args:
+        parts: Arrays `(time, channels)`, NaN where values are missing. One shorter than a window
+            ends with a gap.
+        steps: Length of a window.
+
+    Returns:
+        `(n, steps, channels)`: up to 100,000 windows or 512 MiB, without those that miss more than
+        half of their values.
+    """
+    parts = [_at_least(part, steps) for part in parts]
+    views = [np.lib.stride_tricks.sliding_window_view(part, steps, axis=0) for part in parts]
+    firsts = np.cumsum([0, *(len(view) for view in views)])
+    count = firsts[-1]
+    most = min(_MOST, max(_MOST_BYTES // (8 * steps * parts[0].shape[1]), 1), count)
+    chosen = np.arange(most) * count // most
+    windows = np.concatenate(
+        [
+            view[chosen[(chosen >= first) & (chosen < first + len(view))] - first]
+            for view, first in zip(views, firsts, strict=False)
+        ]
+    ).swapaxes(1, 2)
+    return windows[_enough(windows)]
+
+
+class PointErrors:
+    """Errors of the points of one series that comes in pieces, whatever the pieces.
+
+    Windows begin at points 0, stride, 2 · stride, ...; one more ends with the series. The error of
+    a point is the mean over the windows that cover it, added in the order in which they begin. It
+    is final when the series has gone on for a window's length: no later window covers the point.
+    A window that misses more than half of its values covers nothing. A series shorter than a
+    window ends with a gap.
+
+    Args:
+        of_windows: From windows and where they were observed, `(n, steps, channels)`, to errors
+            `(n, levels, steps)`.
+        levels, steps, stride, channels: Integers.
+    """
+
+    def __init__(self, of_windows, levels, steps, stride, channels):
+        self._of_windows = of_windows
+        self._steps, self._stride = steps, stride
+        self._rows = np.empty((0, channels), "float32")
+        self._sums = np.empty((levels, 0))
+        self._counts = np.empty(0, "int64")
+        self._first = 0  # the point that the arrays begin with
+        self._next = 0  # the point that the next window begins with
+
+    def no_errors(self):
+        """Errors of no points: `(levels, 0)`."""
+        return np.empty((len(self._sums), 0))
+
+    def update(self, rows):
+        """Go on with rows `(n, channels)`; the errors that are final now, `(levels, m)`.
+
+        NaN where no window or no value tells an error.
+        """
+        self._append(rows)
+        last = self._end - self._steps
+        if last >= self._next:
+            self._cover(np.arange(self._next, last + 1, self._stride))
+            self._next += self._stride * ((last - self._next) // self._stride + 1)
+        return self._release(last)
+
+    def finish(self):
+        """End the series; the errors of the points that are left."""
+        end = self._end
+        if 0 < end < self._steps:
+            self._append(np.full((self._steps - end, self._rows.shape[1]), np.nan, "float32"))
+        if end and self._next - self._stride < self._end - self._steps:
+            self._cover(np.array([self._end - self._steps]))
+        return self._release(end)
+
+    @property
+    def _end(self):
+        return self._first + len(self._rows)
+
+    def _append(self, rows):
+        self._rows = np.concatenate([self._rows, rows.astype("float32", copy=False)])
+        self._sums = np.pad(self._sums, ((0, 0), (0, len(rows))))
+        self._counts = np.pad(self._counts, (0, len(rows)))
+
+    def _cover(self, begins):
+        begins = begins - self._first
+        view = np.lib.stride_tricks.sliding_window_view(self._rows, self._steps, axis=0)
+        for start in range(0, len(begins), _GROUP):
+            group = begins[start : start + _GROUP]
+            windows = view[group].swapaxes(1, 2)
+            enough = _enough(windows)
+            if not enough.any():
+                continue
+            errors = self._of_windows(*fill(windows[enough]))
+            for begin, error in zip(group[enough], errors, strict=True):
+                covered = slice(begin, begin + self._steps)
+                self._sums[:, covered] += error
+                self._counts[covered] += 1
+
+    def _release(self, until):
+        count = max(until - self._first, 0)
+        known = (self._counts[:count] > 0) & ~np.isnan(self._rows[:count]).all(axis=1)
+        errors = np.full((len(self._sums), count), np.nan)
+        np.divide(self._sums[:, :count], self._counts[:count], out=errors, where=known)
+        self._rows, self._counts = self._rows[count:], self._counts[count:]
+        self._sums = self._sums[:, count:]
+        self._first += count
+        return errors
+
+
+def _at_least(rows, steps):
+    missing = steps - len(rows)
+    if missing <= 0:
+        return rows
+    return np.pad(rows.astype("float64"), ((0, missing), (0, 0)), constant_values=np.nan)
+
+
+def _enough(windows):
+    """Which windows have half of their values or more."""
+    return 2 * (~np.isnan(windows)).sum(axis=(1, 2)) >= windows.shape[1] * windows.shape[2]

@@ -1,0 +1,421 @@
+"""Anomalies in long series: points against arithmetic by hand, streams against the whole."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import roc_auc_score
+
+import autoencoders
+from autoencoders.anomaly import SeriesAnomalyDetector, windows
+
+SMALL = {"hidden_units": (16,), "latent_dim": 4}
+QUICK = {"window": 16, "epochs": 1, "model_params": SMALL, "random_state": 0, "fpr": 0.05}
+
+
+def waves(points, channels=1, seed=0):
+    """Noisy waves of period 20, shifted by channel."""
+    time = np.arange(points)[:, None] - 3 * np.arange(channels)
+    noise = np.random.default_rng(seed).normal(size=time.shape)
+    return 5 + 2 * np.sin(2 * np.pi * time / 20) + 0.2 * noise
+
+
+def gappy(points, channels=2, seed=0):
+    """Waves with missing values: here and there, in one channel for long, in all for longer."""
+    x = waves(points, channels, seed)
+    x[np.random.default_rng(seed + 1).random(x.shape) < 0.05] = np.nan
+    x[40:52, 0] = np.nan
+    x[70:110] = np.nan
+    return x
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return SeriesAnomalyDetector(**{**QUICK, "epochs": 30}).fit(waves(1500)[:, 0])
+
+
+@pytest.fixture(scope="module")
+def gap_detector():
+    return SeriesAnomalyDetector(**QUICK, stride=5).fit([gappy(400), gappy(300, seed=5)])
+
+
+# What it finds ------------------------------------------------------------------------------------
+
+
+def test_planted_anomalies_are_found_and_told_apart(detector):
+    x = waves(1200, seed=9)[:, 0]
+    x[300] += 3.0
+    x[600:630] += 2.0
+    x[900:940] = 5 + 2 * np.sin(2 * np.pi * np.arange(40) / 10)
+    anomalous = np.zeros(len(x), bool)
+    for start, end in ((300, 301), (600, 630), (900, 940)):
+        anomalous[start:end] = True
+    found = detector.intervals(x)
+    for start, end in ((300, 301), (600, 630), (900, 940)):
+        (hit,) = [each for each in found if each[0] < end and start < each[1]]
+        assert start - 16 <= hit[0]
+        assert hit[1] <= end + 16
+        assert hit[2] == detector.score_samples(x)[hit[0] : hit[1]].min() < detector.offset_
+    assert roc_auc_score(~anomalous, detector.score_samples(x)) > 0.95
+
+
+def test_the_false_positive_rate_of_noise_is_about_the_one_asked_for():
+    noise = np.random.default_rng(3).normal(size=(9000, 1))
+    detector = SeriesAnomalyDetector(**QUICK).fit(noise[:6000])
+    assert len(detector.calibration_scores_) == 1200
+    assert np.mean(detector.predict(noise[6000:]) == -1) == pytest.approx(0.05, abs=0.03)
+    detector.calibrate(noise[6000:], fpr=0.2)
+    flagged = detector.predict(noise[6000:]) == -1
+    assert flagged.mean() == pytest.approx(0.2, abs=1e-3)
+    np.testing.assert_array_equal(flagged, detector.decision_function(noise[6000:]) < 0)
+
+
+def test_a_number_for_the_contamination_flags_that_share_of_the_training_points():
+    detector = SeriesAnomalyDetector(**QUICK, contamination=0.1).fit(waves(300))
+    assert (detector.predict(waves(300)) == -1).sum() == 30
+    assert detector.calibration_scores_ is None
+
+
+# Scores by hand -----------------------------------------------------------------------------------
+
+
+def _window_errors(detector, window):
+    """Errors of one window by loops and pandas: levels of a list of a number per step."""
+    observed = ~np.isnan(window)
+    filled = pd.DataFrame(window).ffill().bfill().fillna(0.0).to_numpy("float32")
+    errors = []
+    for member in detector.model_.members:
+        squares = (filled - np.asarray(member(filled[None])[0])).astype("float64") ** 2
+        errors.append([])
+        for step in range(len(window)):
+            near = slice(max(step - 1, 0), step + 2)  # an eighth of 16 steps, here and around
+            values = squares[near][observed[near]]
+            errors[-1].append(values.mean() if len(values) else 0.0)
+    return np.array(errors)
+
+
+def _point_errors(detector, x, stride):
+    x = (x - detector._scaler.center) / detector._scaler.scale
+    steps = detector.window
+    begins = [*range(0, len(x) - steps + 1, stride)]
+    if begins[-1] != len(x) - steps:
+        begins.append(len(x) - steps)
+    covering = [[] for _ in x]
+    for begin in begins:
+        window = x[begin : begin + steps]
+        if np.isnan(window).mean() <= 0.5:
+            for step, errors in enumerate(_window_errors(detector, window).T):
+                covering[begin + step].append(errors)
+    nothing = np.full(3, np.nan)
+    return np.array(
+        [
+            np.mean(errors, axis=0) if errors and not np.isnan(row).all() else nothing
+            for row, errors in zip(x, covering, strict=True)
+        ]
+    )
+
+
+def test_scores_equal_a_computation_by_hand(gap_detector):
+    training = [(gappy(400), 320), (gappy(300, seed=5), 240)]
+    learnt = [_point_errors(gap_detector, x, 5)[:end] for x, end in training]
+    learnt = np.concatenate(learnt)
+    learnt = learnt[~np.isnan(learnt[:, 0])]
+    mean, spread = learnt.mean(axis=0), np.log(learnt).std(axis=0)
+    x = gappy(143, seed=7)
+    expected = -np.sum(np.log(_point_errors(gap_detector, x, 5) / mean) / spread, axis=1)
+    scores = gap_detector.score_samples(x)
+    np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(np.isnan(scores), np.isnan(expected))
+    assert np.isnan(scores[75:105]).all()
+    assert (gap_detector.predict(x)[75:105] == 1).all()
+
+
+def test_the_scaler_knows_the_training_points_alone(gap_detector):
+    training = np.concatenate([gappy(400)[:320], gappy(300, seed=5)[:240]])
+    np.testing.assert_allclose(gap_detector._scaler.center, np.nanmean(training, axis=0))
+    np.testing.assert_allclose(gap_detector._scaler.scale, np.nanstd(training, axis=0))
+
+
+def test_missing_values_are_filled_within_their_window():
+    n = np.nan
+    given = np.array([[[n, 1], [2, n], [n, n], [3, n]], [[n, 4], [n, n], [n, 5], [n, 6]]])
+    filled, observed = windows.fill(given)
+    assert filled.tolist() == [
+        [[2, 1], [2, 1], [2, 1], [3, 1]],
+        [[0, 4], [0, 4], [0, 5], [0, 6]],
+    ]
+    np.testing.assert_array_equal(observed, ~np.isnan(given))
+
+
+def test_windows_do_not_cross_borders(gap_detector):
+    recordings = [gappy(143, seed=7), gappy(60, seed=8), gappy(120, seed=9)]
+    together = gap_detector.score_samples(recordings)
+    for scores, recording in zip(together, recordings, strict=True):
+        np.testing.assert_array_equal(scores, gap_detector.score_samples(recording))
+    assert [len(each) for each in gap_detector.predict(recordings)] == [143, 60, 120]
+    assert gap_detector.intervals(recordings)[2] == gap_detector.intervals(recordings[2])
+
+
+def test_a_short_series_ends_with_a_gap(detector):
+    x = waves(16)
+    x[10:] = np.nan
+    np.testing.assert_array_equal(detector.score_samples(x[:10]), detector.score_samples(x)[:10])
+    assert np.isfinite(detector.score_samples(waves(8))).all()
+    assert np.isnan(detector.score_samples(waves(7))).all()
+    assert (detector.predict(waves(7)) == 1).all()
+
+
+def test_intervals_merge_what_is_near(detector, monkeypatch):
+    scores = np.zeros(60)
+    scores[[3, 4, 8, 30, 31, 55]] = [-1.0, -2.0, -3.0, -4.0, -1.0, -1.0]
+    scores[[5, 33]] = np.nan
+    monkeypatch.setattr(detector, "score_samples", lambda X: scores)
+    monkeypatch.setattr(detector, "offset_", -0.5)
+    each = [(3, 5, -2.0), (8, 9, -3.0), (30, 32, -4.0), (55, 56, -1.0)]
+    assert detector.intervals(None, merge=2) == each
+    assert detector.intervals(None, merge=3) == [(3, 9, -3.0), *each[2:]]
+    assert detector.intervals(None) == [(3, 9, -3.0), *each[2:]]  # 8 of 16
+    assert detector.intervals(None, merge=60) == [(3, 56, -4.0)]
+
+
+# Streams ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("points", [1, 8, 15, 16, 17, 21, 143, 2500])
+@pytest.mark.parametrize("size", [1, 7, 5000])
+def test_a_stream_gives_the_scores_of_the_whole(gap_detector, points, size):
+    x = gappy(max(points, 120), seed=11)[:points]
+    stream = gap_detector.stream()
+    parts = [stream.update(x[start : start + size]) for start in range(0, points, size)]
+    assert sum(map(len, parts)) == max(points - 16, 0)
+    whole = np.concatenate([*parts, stream.finish()])
+    np.testing.assert_array_equal(whole, gap_detector.score_samples(x))
+
+
+def test_a_streams_scores_come_when_no_later_point_can_change_them(gap_detector):
+    x = gappy(130, seed=12)
+    stream = gap_detector.stream()
+    early = np.concatenate([stream.update(x[:47]), stream.update(x[47:47])])
+    for end in (47, 48, 90, 130):
+        np.testing.assert_array_equal(gap_detector.score_samples(x[:end])[:31], early)
+
+
+def test_a_stream_keeps_a_window_and_no_more(gap_detector):
+    stream = gap_detector.stream()
+    for start in range(0, 5000, 50):
+        stream.update(waves(50, 2, seed=start))
+    assert len(stream._points._rows) == 16
+    assert stream._points._sums.shape == (3, 16)
+
+
+def test_a_finished_stream_takes_no_more(detector):
+    stream = detector.stream()
+    assert stream.finish().shape == (0,)
+    with pytest.raises(ValueError, match="begin another one"):
+        stream.update([1.0])
+    with pytest.raises(ValueError, match="finished already"):
+        stream.finish()
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+def test_training_windows_begin_everywhere_and_are_thinned_evenly(monkeypatch):
+    parts = [np.arange(100.0)[:, None], 1000 + np.arange(30.0)[:, None]]
+    begins = windows.of_series(parts, 10)[:, 0, 0]
+    np.testing.assert_array_equal(begins, [*range(91), *range(1000, 1021)])
+    monkeypatch.setattr(windows, "_MOST", 28)
+    begins = windows.of_series(parts, 10)[:, 0, 0]
+    np.testing.assert_array_equal(begins, [*range(0, 91, 4), *range(1001, 1021, 4)])
+    monkeypatch.setattr(windows, "_MOST_BYTES", 8 * 10 * 7)
+    assert len(windows.of_series(parts, 10)) == 7
+
+
+def test_training_windows_that_miss_more_than_half_are_skipped():
+    x = np.arange(40.0)[:, None]
+    x[10:22] = np.nan
+    begins = {int(window[~np.isnan(window)][0]) for window in windows.of_series([x], 10)}
+    assert {5, 22} <= begins
+    lengths = [(~np.isnan(window)).sum() for window in windows.of_series([x], 10)]
+    assert min(lengths) == 5
+    assert len(lengths) == 31 - 11
+
+
+def test_the_same_seed_gives_the_same_detector_and_warm_starts_go_on():
+    x, new = waves(300, 2), waves(100, 2, seed=4)
+    first = SeriesAnomalyDetector(**QUICK, warm_start=True).fit(x)
+    scores = first.score_samples(new)
+    again = clone(first)
+    assert again.get_params() == first.get_params()
+    np.testing.assert_array_equal(again.fit(x).score_samples(new), scores)
+    center = first._scaler.center
+    first.fit(x + 1.0)
+    assert first.model_.epochs_trained == 2
+    np.testing.assert_array_equal(first._scaler.center, center)
+    with pytest.raises(ValueError, match="trained on windows of 16"):
+        first.set_params(window=8).fit(x)
+
+
+def test_constant_channels_keep_their_units():
+    x = np.concatenate([waves(300), np.full((300, 1), 7.0)], axis=1)
+    detector = SeriesAnomalyDetector(**QUICK).fit(x)
+    assert detector._scaler.scale[1] == 1.0
+    changed = x.copy()
+    changed[150:160, 1] = 12.0
+    assert detector.score_samples(changed)[152] < detector.score_samples(x).min()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"scaler": None, "window": 17},
+        {"scaler": "robust", "stride": 16},
+        {"model": "ae_conv1d", "model_params": {"filters": (4,), "latent_dim": 4}},
+    ],
+)
+def test_models_and_scalers(arguments):
+    arguments = {**QUICK, "noise_levels": (0.2,), **arguments}
+    detector = SeriesAnomalyDetector(**arguments).fit(gappy(300))
+    x = waves(50, 2)
+    x[20:25] += 10.0
+    assert 19 <= detector.score_samples(x).argmin() <= 25
+
+
+# Files --------------------------------------------------------------------------------------------
+
+
+def test_one_file_holds_all_of_it(gap_detector, tmp_path):
+    x = gappy(143, seed=7)
+    path = tmp_path / "detector.keras"
+    gap_detector.save(path)
+    np.save(tmp_path / "x.npy", x)
+    with zipfile.ZipFile(path) as file:
+        assert {name.rpartition(".")[2] for name in file.namelist()} <= {"json", "h5"}
+    code = (
+        "import autoencoders, json, numpy, sys; folder = sys.argv[1]\n"
+        "detector = autoencoders.load(folder + '/detector.keras')\n"
+        "x = numpy.load(folder + '/x.npy')\n"
+        "numpy.save(folder + '/scores.npy', detector.score_samples(x))\n"
+        "stream = detector.stream()\n"
+        "numpy.save(folder + '/early.npy', stream.update(x[:100]))\n"
+        "print(json.dumps([detector.intervals(x), detector.provenance_, detector.get_params()]))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    intervals, provenance, parameters = json.loads(done.stdout)
+    scores = gap_detector.score_samples(x)
+    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), scores)
+    np.testing.assert_array_equal(np.load(tmp_path / "early.npy"), scores[:84])
+    assert [tuple(each) for each in intervals] == gap_detector.intervals(x)
+    assert provenance == gap_detector.provenance_
+    assert provenance["training_points"] == 560
+    assert provenance["calibration_points"] == 140
+    assert parameters == json.loads(json.dumps(gap_detector.get_params()))
+
+
+def test_a_loaded_detector_goes_on_training(tmp_path):
+    detector = SeriesAnomalyDetector(**QUICK, warm_start=True).fit(waves(300))
+    detector.save(tmp_path / "d.keras")
+    loaded = autoencoders.load(tmp_path / "d.keras")
+    new = waves(100, seed=4)
+    expected = detector.fit(waves(300)).score_samples(new)
+    np.testing.assert_array_equal(loaded.fit(waves(300)).score_samples(new), expected)
+
+
+# What is given ------------------------------------------------------------------------------------
+
+
+def test_forms_of_one_series(detector):
+    x = waves(60)
+    expected = detector.score_samples(x)
+    column = pd.Series(x[:, 0], name="load")
+    for form in (x[:, 0], [*x[:, 0]], column, column.astype("Float64")):
+        np.testing.assert_array_equal(detector.score_samples(form), expected)
+    x[20] = np.nan
+    missing = pd.Series(x[:, 0]).astype("Float64")
+    assert missing.isna().sum() == 1
+    np.testing.assert_array_equal(detector.score_samples(missing), detector.score_samples(x))
+
+
+def test_columns_of_data_frames_are_known_by_name():
+    frame = pd.DataFrame(waves(300, 2), columns=["load", "speed"])
+    detector = SeriesAnomalyDetector(**QUICK).fit(frame)
+    assert detector.feature_names_in_.tolist() == ["load", "speed"]
+    with pytest.raises(ValueError, match="feature names"):
+        detector.predict(frame[["speed", "load"]])
+    with pytest.raises(ValueError, match="could not convert"):
+        detector.fit(frame.assign(load="on"))
+    assert detector.feature_names_in_.tolist() == ["load", "speed"]
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ([1.0, np.inf, 2.0], "infinity at point 1: make it NaN"),
+        ([[0.0, 1.0]] * 3, r"2 channels, but the detector was fitted on 1"),
+        (np.zeros((2, 20, 1)), "Pass several series as a list"),
+        (["a", "b"], "Convert your data to numeric"),
+        ([], "0 sample"),
+        ([waves(20), []], "0 sample"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(detector, x, message):
+    x = np.array(x) if message.startswith("2 channels") else x
+    with pytest.raises(ValueError, match=message):
+        detector.score_samples(x)
+    if not message.startswith("0"):
+        with pytest.raises(ValueError, match=message):
+            detector.stream().update(x)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (waves(7), r"no window of 16 points .* longest series for training has 4.*longer series"),
+        (np.full((200, 1), np.nan), r"Channels \[0\] have no values"),
+        (np.where(np.arange(200)[:, None] % 8, np.nan, 1.0), "no window of 16 points"),
+        ([waves(100), waves(100, 2)], "2 channels, but the detector was fitted on 1"),
+        ([1.0, np.inf] * 30, "infinity at point 1"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(x, message):
+    detector = SeriesAnomalyDetector(**QUICK)
+    with pytest.raises(ValueError, match=message):
+        detector.fit(x)
+    with pytest.raises(NotFittedError):
+        detector.score_samples(waves(20))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"window": 1}, "`window` must be an integer, 2 or more"),
+        ({"stride": 17}, "`stride` must be an integer from 1 to the window's 16"),
+        ({"fpr": 0.0}, "`fpr` must be between 0 and 1"),
+        ({"contamination": 0.7}, "`contamination`"),
+        ({"noise_levels": (0.1, 0.1)}, "`noise_levels`"),
+        ({"scaler": "standart"}, "standard"),
+        ({"model": "denoising_mpl"}, "denoising_mlp"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SeriesAnomalyDetector(**{**QUICK, **arguments}).fit(waves(100))
+    with pytest.raises(TypeError, match="the name of a zoo model"):
+        SeriesAnomalyDetector(autoencoders.get("ae_mlp", input_shape=(16, 1))).fit(waves(100))
+
+
+def test_too_few_calibration_points_flag_nothing():
+    detector = SeriesAnomalyDetector(**{**QUICK, "fpr": 0.001})
+    with pytest.warns(UserWarning, match=r"Of 300 points 150 .* needs 999.*flags nothing"):
+        detector.fit(waves(300))
+    assert (detector.predict(100 * waves(100)) == 1).all()
+    assert detector.intervals(100 * waves(100)) == []
+    with pytest.raises(ValueError, match="needs 999 calibration points or more; got 100"):
+        detector.calibrate(waves(100))
