@@ -247,6 +247,34 @@ def test_training_windows_that_miss_more_than_half_are_skipped():
     assert len(lengths) == 31 - 11
 
 
+def test_half_of_the_training_windows_get_one_more_gap():
+    given = np.ones((4000, 10, 2), "float32")
+    given[0, 3, 1] = np.nan
+    found = windows.with_gaps(given, seed=0)
+    assert np.isnan(found[0, 3, 1])
+    assert np.isnan(given).sum() == 1
+    missing = np.isnan(found[1:])
+    assert missing.any(axis=(1, 2)).mean() == pytest.approx(0.5, abs=0.03)
+    assert missing.sum(axis=1).max() == 5
+    both = missing.any(axis=1).all(axis=1).mean() / missing.any(axis=(1, 2)).mean()
+    assert both == pytest.approx(0.5 + 0.5 * 0.5, abs=0.05)
+    assert missing.any(axis=0).all()
+    for steps in np.flatnonzero(missing.any(axis=(1, 2)))[:100]:
+        runs = np.diff(np.flatnonzero(missing[steps].any(axis=1)))
+        assert (runs == 1).all()
+
+
+def test_points_beside_gaps_are_not_anomalous_for_it():
+    arguments = {"window": 20, "noise_levels": (0.1, 0.3), "random_state": 1}
+    detector = SeriesAnomalyDetector(**arguments).fit(waves(2000))
+    x, beside = waves(2000, seed=9), np.zeros(2000, bool)
+    for start in range(100, 1900, 60):
+        x[start : start + 30] = np.nan
+        beside[start - 5 : start] = beside[start + 30 : start + 35] = True
+    # Without gaps in training it is three quarters of them.
+    assert np.mean(detector.predict(x)[beside] == -1) < 0.4
+
+
 def test_the_same_seed_gives_the_same_detector_and_warm_starts_go_on():
     x, new = waves(300, 2), waves(100, 2, seed=4)
     first = SeriesAnomalyDetector(**QUICK, warm_start=True).fit(x)

@@ -202,8 +202,8 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
         wanted = max(round(self.calibration_size * count), calibration.rows_needed(self.fpr))
         return min(wanted, count // 2)
 
-    def _train(self, model, scaled):
-        """Train, and return the number of steps."""
+    def _train(self, model, scaled, target=None):
+        """Train, to reconstruct the rows themselves or a target, and return the steps."""
         whole = math.ceil(len(scaled) / self.batch_size)
         epochs, steps = self.epochs, whole
         if epochs is None:
@@ -214,6 +214,7 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
             before = model.epochs_trained
             model.fit(
                 scaled,
+                target,
                 batch_size=self.batch_size,
                 epochs=before + epochs,
                 initial_epoch=before,
