@@ -16,7 +16,15 @@ import autoencoders
 from autoencoders.anomaly import SeriesAnomalyDetector, windows
 
 SMALL = {"hidden_units": (16,), "latent_dim": 4}
-QUICK = {"window": 16, "epochs": 1, "model_params": SMALL, "random_state": 0, "fpr": 0.05}
+LEVELS = (0.25, 1.0)
+QUICK = {
+    "window": 16,
+    "epochs": 1,
+    "model_params": SMALL,
+    "noise_levels": LEVELS,
+    "random_state": 0,
+    "fpr": 0.05,
+}
 
 
 def waves(points, channels=1, seed=0):
@@ -90,8 +98,11 @@ def _window_errors(detector, window):
     observed = ~np.isnan(window)
     filled = pd.DataFrame(window).ffill().bfill().fillna(0.0).to_numpy("float32")
     errors = []
-    for member in detector.model_.members:
-        squares = (filled - np.asarray(member(filled[None])[0])).astype("float64") ** 2
+    noise = np.random.default_rng(0)
+    for member, level in zip(detector.model_.members, LEVELS, strict=True):
+        draw = level * noise.standard_normal(filled.shape).astype("float32")
+        inputs = np.stack([filled, filled + draw, filled - draw])
+        squares = ((filled - np.asarray(member(inputs))).astype("float64") ** 2).mean(axis=0)
         errors.append([])
         for step in range(len(window)):
             near = slice(max(step - 1, 0), step + 2)  # an eighth of 16 steps, here and around
@@ -112,7 +123,7 @@ def _point_errors(detector, x, stride):
         if np.isnan(window).mean() <= 0.5:
             for step, errors in enumerate(_window_errors(detector, window).T):
                 covering[begin + step].append(errors)
-    nothing = np.full(3, np.nan)
+    nothing = np.full(len(LEVELS), np.nan)
     return np.array(
         [
             np.mean(errors, axis=0) if errors and not np.isnan(row).all() else nothing
@@ -211,7 +222,7 @@ def test_a_stream_keeps_a_window_and_no_more(gap_detector):
     for start in range(0, 5000, 50):
         stream.update(waves(50, 2, seed=start))
     assert len(stream._points._rows) == 16
-    assert stream._points._sums.shape == (3, 16)
+    assert stream._points._sums.shape == (len(LEVELS), 16)
 
 
 def test_a_finished_stream_takes_no_more(detector):
@@ -245,6 +256,34 @@ def test_training_windows_that_miss_more_than_half_are_skipped():
     lengths = [(~np.isnan(window)).sum() for window in windows.of_series([x], 10)]
     assert min(lengths) == 5
     assert len(lengths) == 31 - 11
+
+
+def test_half_of_the_training_windows_get_one_more_gap():
+    given = np.ones((4000, 10, 2), "float32")
+    given[0, 3, 1] = np.nan
+    found = windows.with_gaps(given, seed=0)
+    assert np.isnan(found[0, 3, 1])
+    assert np.isnan(given).sum() == 1
+    missing = np.isnan(found[1:])
+    assert missing.any(axis=(1, 2)).mean() == pytest.approx(0.5, abs=0.03)
+    assert missing.sum(axis=1).max() == 5
+    both = missing.any(axis=1).all(axis=1).mean() / missing.any(axis=(1, 2)).mean()
+    assert both == pytest.approx(0.5 + 0.5 * 0.5, abs=0.05)
+    assert missing.any(axis=0).all()
+    for steps in np.flatnonzero(missing.any(axis=(1, 2)))[:100]:
+        runs = np.diff(np.flatnonzero(missing[steps].any(axis=1)))
+        assert (runs == 1).all()
+
+
+def test_points_beside_gaps_are_not_anomalous_for_it():
+    arguments = {"window": 20, "noise_levels": (0.1, 0.3), "random_state": 1}
+    detector = SeriesAnomalyDetector(**arguments).fit(waves(2000))
+    x, beside = waves(2000, seed=9), np.zeros(2000, bool)
+    for start in range(100, 1900, 60):
+        x[start : start + 30] = np.nan
+        beside[start - 5 : start] = beside[start + 30 : start + 35] = True
+    # Without gaps in training it is three quarters of them.
+    assert np.mean(detector.predict(x)[beside] == -1) < 0.4
 
 
 def test_the_same_seed_gives_the_same_detector_and_warm_starts_go_on():

@@ -200,8 +200,8 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
         wanted = max(round(self.calibration_size * count), calibration.rows_needed(self.fpr))
         return min(wanted, count // 2)
 
-    def _train(self, model, scaled):
-        """Train, and return the number of steps."""
+    def _train(self, model, scaled, target=None):
+        """Train, to reconstruct the rows themselves or a target, and return the steps."""
         batch_size, count = self.batch_size, len(scaled)
         if batch_size is None:
             batch_size, count = _even_batches(count)
@@ -215,6 +215,7 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
             before = model.epochs_trained
             model.fit(
                 scaled[:count],
+                None if target is None else target[:count],
                 batch_size=batch_size,
                 epochs=before + epochs,
                 initial_epoch=before,

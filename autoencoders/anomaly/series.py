@@ -46,10 +46,11 @@ class SeriesAnomalyDetector(Detector):
     (A list of numbers is one series.)
 
     NaN marks missing values. Within a window each gets the last value observed before it (else the
-    first one after it), and its error does not count. Windows that miss more than half of their
-    values are skipped, in training, too. A point without any observed channel, or that no window
-    covers, scores NaN and is predicted to be normal. A series shorter than a window ends with a
-    gap: one of less than half a window scores NaN.
+    first one after it), and its error does not count; half of the training windows get more gaps,
+    for the model to know what is filled. Windows that miss more than half of their values are
+    skipped, in training, too. A point without any observed channel, or that no window covers,
+    scores NaN and is predicted to be normal. A series shorter than a window ends with a gap: one of
+    less than half a window scores NaN.
 
     The score of a point is −Σ over noise levels of log(E / B) / s. E is the mean squared error of
     the reconstructions around the point (over an eighth of a window and the observed channels),
@@ -161,8 +162,10 @@ class SeriesAnomalyDetector(Detector):
             model = self.model_ if going_on else self._new_ensemble(scaled.shape[1:], seed)
             chunks = (part for x in training for part in rows.chunks(x))
             scaler = self._scaler if going_on else Scaler.fit(self.scaler, chunks)
-        scaled = windows.fill(scaler(scaled))[0]
-        steps = self._train(model, scaled)
+        scaled = scaler(scaled)
+        # What is filled into gaps must not make the points beside them look anomalous.
+        given = windows.fill(windows.with_gaps(scaled, seed))[0]
+        steps = self._train(model, given, windows.fill(scaled)[0])
         score, runner, stride = PointScore(model), RowRunner(model), self._stride()
         errors = [_errors(x, scaler, score, runner, scaled.shape[1:], stride) for x in series]
         pairs = list(zip(errors, ends, strict=True))

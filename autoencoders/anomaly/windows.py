@@ -6,6 +6,9 @@ import numpy as np
 _MOST = 100_000
 _MOST_BYTES = 2**29
 
+# The share of the training windows that get a gap more.
+_GAPS = 0.5
+
 # Windows that are run together, which bounds memory.
 _GROUP = 1024
 
@@ -30,6 +33,28 @@ def fill(windows):
     first = observed.argmax(axis=1)[:, None]
     filled = np.take_along_axis(windows, np.where(last < 0, first, last), axis=1)
     return np.nan_to_num(filled), observed
+
+
+def with_gaps(windows, seed):
+    """Windows of which half have one more gap, of up to half a window, in some channels or all.
+
+    Args:
+        windows: `(n, steps, channels)`.
+        seed: Integer.
+
+    Returns:
+        A copy, NaN in the gaps.
+    """
+    random = np.random.default_rng(seed)
+    count, steps, channels = windows.shape
+    lengths = random.integers(1, steps // 2 + 1, count)
+    begins = random.integers(1 - lengths, steps)  # long gaps reach beyond the window
+    passed = np.arange(steps) - begins[:, None]
+    inside = (passed >= 0) & (passed < lengths[:, None])
+    inside &= random.random((count, 1)) < _GAPS
+    which = random.random((count, 1, channels)) < 0.5
+    which |= ~which.any(axis=2, keepdims=True) | (random.random((count, 1, 1)) < 0.5)
+    return np.where(inside[:, :, None] & which, windows.dtype.type(np.nan), windows)
 
 
 def of_series(parts, steps):
