@@ -51,13 +51,13 @@ def main():
     }
     fits = {
         "AnomalyDetector('ae_mlp')": ("keras_anomaly:fit", plain),
-        "AnomalyDetector(), three noise levels": ("keras_anomaly:fit", common),
+        "AnomalyDetector(), five noise levels": ("keras_anomaly:fit", common),
         "PyOD's AutoEncoder": ("pyod_anomaly:fit", pyod),
         "PyOD's AutoEncoder, one thread": ("pyod_anomaly:fit", {**pyod, "threads": 1}),
     }
     scores = {
         "AnomalyDetector('ae_mlp')": ("keras_anomaly:score", plain),
-        "AnomalyDetector(), three noise levels": ("keras_anomaly:score", common),
+        "AnomalyDetector(), five noise levels": ("keras_anomaly:score", common),
         "PyOD's AutoEncoder": ("pyod_anomaly:score", pyod),
         "PyOD's AutoEncoder, one thread": ("pyod_anomaly:score", {**pyod, "threads": 1}),
         "the same, batch_size=4096": (

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import autoencoders
@@ -46,6 +47,10 @@ def test_the_guide_to_anomaly_detection_runs(tmp_path, monkeypatch):
         exec(snippet, names)
     assert (names["flags"][-20:] == -1).mean() > 0.5
     assert names["maps"].shape == (3, 8, 8, 1)
+    assert any(start < 1530 and end > 1500 for start, end, _ in names["alarms"])
+    np.testing.assert_array_equal(
+        names["scores"], names["series_detector"].score_samples(names["later"])
+    )
 
 
 def test_the_readmes_table_is_that_of_the_cards():
