@@ -747,12 +747,15 @@ class Autoencoder(PhasedModel):
         if config and self._fitted_prior is not None:
             prior = keras.saving.serialize_keras_object(self._fitted_prior)
             config = {**config, "fitted_prior": prior}
+        if config and self._pretrained:
+            config = {**config, "pretrained": True}
         return config
 
     def build_from_config(self, config):
         """The inverse of `get_build_config`."""
         config = dict(config or {})
         prior = config.pop("fitted_prior", None)
+        self._pretrained = config.pop("pretrained", False)
         super().build_from_config(config)
         if prior is not None:
             self._keep_prior(keras.saving.deserialize_keras_object(prior))

@@ -104,6 +104,8 @@ def get(name, weights=None, *, compile=True, **overrides):
             model = trained
         elif found:
             weights_.transplant(trained, model)
+    if found:
+        model.note_pretrained()
     if compile:
         model.compile(**compile_arguments(card["recipe"]))
     return model

@@ -22,6 +22,7 @@ from sklearn.metrics import roc_auc_score
 
 import autoencoders
 from autoencoders import AnomalyDetector, losses
+from autoencoders.anomaly.base import even_batches
 from autoencoders.anomaly.ensemble import DenoisingEnsemble
 
 RNG = np.random.default_rng(0)
@@ -217,6 +218,9 @@ def test_unsuitable_models_and_scores_are_refused():
         detector("ae_mlp", score="reconstruction_probability").fit(x)
     with pytest.raises(ValueError, match="no posterior"):
         detector("dvae_mlp", score="elbo", model_params={}, scaler="minmax").fit(x)
+    for score in ((), None, ("multi_scale", "mahalanobis")):
+        with pytest.raises(ValueError, match="`score`"):
+            detector(score=score).fit(x)
     with pytest.raises(ValueError, match="takes labels"):
         detector("cvae_mlp", model_params={"num_classes": 2}, scaler="minmax").fit(x)
     with pytest.raises(ValueError, match="several noise levels"):
@@ -271,6 +275,8 @@ def test_too_few_rows_for_the_rate_flag_nothing():
         found.fit(x)
     far = np.full((3, 6), 1e6)
     assert (found.predict(far) == 1).all()
+    with pytest.warns(UserWarning, match="3 of 3 rows score below all 20 .* takes 99"):
+        assert (found.predict(far, fdr=0.01) == 1).all()
     with pytest.raises(ValueError, match="needs 99 calibration rows or more; got 98"):
         found.calibrate(table(98, 2), fpr=0.01)
     assert (found.calibrate(table(99, 2), fpr=0.01).predict(far) == -1).all()
@@ -297,11 +303,11 @@ def test_a_trained_model_is_calibrated_as_it_is():
     model.fit(x, epochs=3, verbose=0)
     weights = model.get_weights()
     found = AnomalyDetector(model).calibrate(x[200:], fpr=0.05)
-    assert found.model_ is model
     errors = model.reconstruction_error(x)
     np.testing.assert_allclose(found.score_samples(x), -errors, rtol=1e-5)
     assert (found.predict(x[200:]) == -1).sum() == 4  # 5 of 101, less the row itself
-    AnomalyDetector(model).fit(x)  # it has been trained: no more
+    with pytest.warns(UserWarning, match="was trained before"):
+        AnomalyDetector(model).fit(x)  # no more
     fitted = AnomalyDetector(model, epochs=1).fit(x)  # a copy goes on
     for before, after in zip(weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -310,10 +316,113 @@ def test_a_trained_model_is_calibrated_as_it_is():
         AnomalyDetector(model, score="mahalanobis").calibrate(x)
     with pytest.raises(NotFittedError):
         AnomalyDetector().calibrate(x)
-    assert (
-        AnomalyDetector(model, score="mahalanobis", epochs=0).fit(x).provenance_["training_steps"]
-        == 0
-    )
+    with pytest.warns(UserWarning, match="was trained before"):
+        again = AnomalyDetector(model, score="mahalanobis").fit(x)
+    assert again.provenance_["training_steps"] == 0
+    model.fit(x, epochs=1, verbose=0)  # which changes no detector
+    np.testing.assert_allclose(found.score_samples(x), -errors, rtol=1e-5)
+
+
+def test_a_pretrained_model_counts_as_trained():
+    model = autoencoders.get("ae_mlp", weights="digits")
+    images = autoencoders.datasets.digits()[0][0][:200]
+    for given in (model, clone(AnomalyDetector(model)).model):
+        assert given.trained
+        with pytest.warns(UserWarning, match="was trained before"):
+            found = AnomalyDetector(given, score="mahalanobis").fit(images)
+        np.testing.assert_array_equal(found.model_.get_weights()[0], model.get_weights()[0])
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+        AnomalyDetector(autoencoders.get("vae_mlp", weights="digits")).calibrate(images * 255)
+
+
+def test_rows_outside_the_range_of_a_likelihood_are_improbable():
+    x = RNG.uniform(size=(300, 6))
+    params = {**SMALL, "likelihood": "bernoulli"}
+    for name in ("reconstruction_probability", "elbo"):
+        found = detector("vae_mlp", score=name, model_params=params, epochs=5).fit(x)
+        far = np.outer([1.5, 3.0, 10.0, 100.0], np.ones(6))
+        scores = found.score_samples(far)
+        assert (np.diff(scores) < 0).all()
+        assert (found.predict(far) == -1).all()
+        inside = found.score_samples(x)
+        assert scores.max() < inside.min()
+
+
+def test_units_far_from_zero_are_kept_without_a_scaler():
+    x = (RNG.normal(size=(50, 6)) * 1e7 + 1.7e9).astype("float32")
+    model = autoencoders.get("ae_mlp", input_shape=(6,), **SMALL)
+    found = AnomalyDetector(model).calibrate(x)
+    np.testing.assert_allclose(found.score_samples(x), -model.reconstruction_error(x), rtol=1e-4)
+
+
+def test_a_score_is_the_one_that_was_fitted(tmp_path):
+    x = table(100, 1)
+    found = vae(score="reconstruction_error").fit(x)
+    scores = found.score_samples(x)
+    found.set_params(score="mahalanobis").save(tmp_path / "d.keras")
+    for each in (found, autoencoders.load(tmp_path / "d.keras")):
+        np.testing.assert_array_equal(each.score_samples(x), scores)
+        assert each.explain(x).shape == x.shape
+
+
+def test_training_goes_on_with_what_was_fitted_and_on_the_same_rows():
+    x = table(300, 1)
+    found = detector(warm_start=True).fit(x)
+    with pytest.warns(UserWarning, match="other ones are held back"):
+        found.fit(table(310, 1))
+    assert found.provenance_["training_steps"] == 2 * 2 + 2 * 2
+    assert found.provenance_["calibrated_on"] == 31
+    with pytest.raises(ValueError, match=r"'noise_levels'.* have changed"):
+        found.set_params(noise_levels=(0.5,)).fit(x)
+
+
+def test_an_interrupted_fit_leaves_the_detector_as_it_was(monkeypatch):
+    x = table(200, 1)
+    found = detector(warm_start=True).fit(x)
+    before, scores = dict(found.__dict__), found.score_samples(x)
+
+    def interrupted(score, over_rows):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("autoencoders.anomaly.scores.MultiScale.learn", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        found.fit(x)
+    assert found.__dict__ == before
+    np.testing.assert_array_equal(found.score_samples(x), scores)
+    unfitted = AnomalyDetector(autoencoders.get("ae_mlp", input_shape=(6,), **SMALL))
+    with pytest.raises(ValueError, match="needs 99"):
+        unfitted.calibrate(x[:5], fpr=0.01)
+    with pytest.raises(NotFittedError):
+        unfitted.predict(x)
+
+
+def test_a_model_without_finite_errors_is_refused():
+    model = autoencoders.get("ae_mlp", input_shape=(6,), **SMALL)
+    model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
+    with pytest.raises(ValueError, match="no finite errors"):
+        AnomalyDetector(model).calibrate(table(100, 1))
+
+
+def test_held_back_rows_were_not_trained_on():
+    """Half of the held-back rows are unlike the others: were they trained on, none were flagged."""
+    x = table(300, 1)
+    seed = 0
+    held_back = np.sort(np.random.default_rng(seed).permutation(300)[:30])
+    odd = x.copy()
+    odd[held_back[::2]] += 300.0
+    found = detector(epochs=20).fit(odd)
+    assert np.median(found.calibration_scores_[:15]) < np.median(found.calibration_scores_[15:]) - 5
+    center = np.delete(odd, held_back, axis=0).mean(axis=0)
+    np.testing.assert_allclose(found._scaler.center, center)
+
+
+@pytest.mark.parametrize("count", [1, 50, 127, 191, 192, 300, 997, 12345])
+def test_batches_are_even_and_leave_few_rows_over(count):
+    size, used = even_batches(count)
+    assert used % size == 0
+    assert count - used < max(1, count / 100)
+    assert size <= 192
+    assert size >= min(count, 85)
 
 
 def test_an_untrained_model_is_trained():
@@ -331,20 +440,25 @@ def test_series_images_and_ranges():
     images = RNG.uniform(size=(60, 8, 8, 1)) * 255.0
     found = detector("vae_conv", model_params={"filters": (4,), "latent_dim": 2}).fit(images)
     assert found._scaler.scale == pytest.approx(255.0, rel=0.01)  # to the likelihood's range
-    assert detector("ae_mlp", model_params=None).fit(table(50, 1)).model_.latent_shape == (3,)
+    for name in ("ae_mlp", "vae_mlp"):
+        assert detector(name, model_params=None).fit(table(50, 1)).model_.latent_shape == (3,)
 
 
 def test_padding_does_not_count():
     series = RNG.normal(size=(60, 10, 2)).astype("float32")
     params = {"units": (6,), "latent_dim": 3, "mask_value": -1e3}
     for score in ("reconstruction_error", "multi_scale"):
-        found = detector("ae_lstm", score=score, model_params=params, scaler=None).fit(series)
+        found = detector("ae_lstm", score=score, model_params=params).fit(
+            np.where(np.arange(10)[:, None] < RNG.integers(5, 11, (60, 1, 1)), series, -1e3)
+        )
+        assert np.abs(found._scaler.center).max() < 1
         padded = series.copy()
         padded[:, 6:] = -1e3
         contributions = found.explain(padded)
         if score == "reconstruction_error":
             assert (contributions[:, 6:] == 0).all()
-            squares = (padded - found.model_.predict(padded, verbose=0)) ** 2
+            scaled = found._scaler(padded)
+            squares = (scaled - found.model_.predict(scaled, verbose=0)) ** 2
             expected = -squares[:, :6].mean(axis=(1, 2))
             np.testing.assert_allclose(found.score_samples(padded), expected, rtol=1e-4)
         total = contributions.sum(axis=(1, 2))
@@ -507,7 +621,10 @@ def test_bad_rows_are_refused(fitted, spoil, message):
     before = dict(fitted.__dict__)
     with pytest.raises((ValueError, TypeError), match=message):
         fitted.score_samples(spoil(x))
-    if message not in ("5 features", "shape"):
+    if message == "5 features":
+        with pytest.raises(ValueError, match="scaler"):
+            clone(fitted).set_params(scaler="standrad").fit(spoil(x))
+    elif message != "shape":
         with pytest.raises((ValueError, TypeError), match=message):
             fitted.fit(spoil(x))
     assert fitted.__dict__ == before  # a detector that was there is still there

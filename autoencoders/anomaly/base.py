@@ -1,5 +1,6 @@
 """What the detectors share: arguments, models and their training, decisions and one file."""
 
+import copy
 import datetime
 import math
 import numbers
@@ -7,6 +8,7 @@ import os
 import random
 import warnings
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 
 import keras
@@ -35,6 +37,9 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
     A subclass has the constructor's arguments that are read here, gives `_new_score(model)`, and
     in `fit` sets the attributes that `get_config` and `save_own_variables` write.
     """
+
+    # Arguments that the model is made with, so that none may change where training goes on.
+    _makers = ("model", "noise_levels", "model_params", "scaler")
 
     # Saving ---------------------------------------------------------------------------------------
 
@@ -73,8 +78,10 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
     def get_config(self):
         """The arguments of the constructor; of a fitted detector the networks, too."""
         arguments = self.get_params(deep=False)
-        if not isinstance(self.random_state, (int, np.integer)):
-            arguments["random_state"] = None  # a generator has no place in a file
+        if not isinstance(self.random_state, (int, np.integer, type(None))):
+            # A generator has no place in a file: what it would draw next has.
+            generator = check_random_state(copy.deepcopy(self.random_state))
+            arguments["random_state"] = int(generator.randint(2**31 - 1))
         config = {"arguments": _serialized(arguments)}
         if self.built:
             config["fitted"] = {
@@ -84,6 +91,7 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
                 "feature_names": [*getattr(self, "feature_names_in_", [])] or None,
                 "calibrated": self.calibration_scores_ is not None,
                 "seed": self._seed,
+                "split": self._split,
                 "provenance": self.provenance_,
             }
         return config
@@ -102,6 +110,8 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
                 detector.feature_names_in_ = np.array(fitted["feature_names"], dtype=object)
             detector.calibration_scores_ = None
             detector._seed = fitted["seed"]
+            detector._split = fitted["split"]
+            detector._made_with = {name: detector._argument(name) for name in cls._makers}
             detector.provenance_ = fitted["provenance"]
         return detector
 
@@ -121,7 +131,7 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
         values = {key: np.array(store[key]) for key in store.keys()}  # noqa: SIM118
         if not self.built:
             return
-        self._scaler = Scaler(values["center"], values["scale"])
+        self._scaler = Scaler(values["center"], values["scale"], self.model_.mask_value)
         self.offset_ = float(values["offset"])
         self.calibration_scores_ = values.get("calibration_scores")
         score = self._new_score(self.model_)
@@ -149,16 +159,6 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
         if self.batch_size is not None and not counts(self.batch_size, 1):
             raise ValueError(f"`batch_size` must be a positive integer, got {self.batch_size!r}.")
 
-    @contextmanager
-    def _no_traces(self):
-        """Leave scikit-learn's attributes of the columns as they were where X is refused."""
-        before = {name: self.__dict__.get(name) for name in ("n_features_in_", "feature_names_in_")}
-        try:
-            yield
-        except ValueError:
-            self.__dict__.update({k: v for k, v in before.items() if v is not None})
-            raise
-
     def _draw_seed(self):
         if isinstance(self.random_state, numbers.Integral):
             return int(self.random_state)
@@ -173,7 +173,7 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
         return model
 
     def _model_arguments(self, row_shape):
-        arguments = {"input_shape": tuple(row_shape), **self._narrow(row_shape)}
+        arguments = {"input_shape": tuple(row_shape), **self._suited(row_shape)}
         return arguments | (self.model_params or {})
 
     def _noise_levels(self):
@@ -184,14 +184,23 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
             )
         return levels
 
-    def _narrow(self, row_shape):
-        """A code narrower than the rows for the undercomplete family, which else learns to copy."""
-        card = registry.card(self.model)
-        if card["family"] != "undercomplete" or "latent_dim" not in card["kwargs"]:
-            return {}
-        return {
-            "latent_dim": min(card["kwargs"]["latent_dim"], math.ceil(math.prod(row_shape) / 2))
-        }
+    def _suited(self, row_shape):
+        """Arguments that suit the rows better than the card's, which are for images.
+
+        The code is narrower than the rows, for a model that else learns to copy, and wide enough
+        for a variational one; and tables have no range.
+        """
+        card, table = registry.card(self.model), len(row_shape) == 1
+        half = min(math.ceil(math.prod(row_shape) / 2), 32)
+        arguments = {}
+        if "latent_dim" in card["kwargs"]:
+            if card["family"] == "undercomplete":
+                arguments["latent_dim"] = min(card["kwargs"]["latent_dim"], half)
+            elif card["family"] == "variational" and table:
+                arguments["latent_dim"] = half
+        if table and card["kwargs"].get("likelihood") == "bernoulli":
+            arguments["likelihood"] = "gaussian"
+        return arguments
 
     def _held_back(self, count):
         """How many of the rows are for calibration."""
@@ -204,17 +213,17 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
         """Train, to reconstruct the rows themselves or a target, and return the steps."""
         batch_size, count = self.batch_size, len(scaled)
         if batch_size is None:
-            batch_size, count = _even_batches(count)
+            batch_size, count = even_batches(count)
         whole = math.ceil(count / batch_size)
         epochs, steps = self.epochs, whole
         if epochs is None:
-            trained = not isinstance(self.model, str) and self.model.epochs_trained > 0
+            trained = not isinstance(self.model, str) and self.model.trained
             # One epoch of many passes: on small tables most of the time would go between epochs.
             epochs, steps = 0 if trained else 1, max(whole, _TRAINING_STEPS)
         if epochs:
             before = model.epochs_trained
             model.fit(
-                scaled[:count],
+                scaled[:count],  # the others are there by chance
                 None if target is None else target[:count],
                 batch_size=batch_size,
                 epochs=before + epochs,
@@ -224,13 +233,54 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
             )
         return epochs * steps
 
+    def _going_on(self):
+        """Whether `fit` goes on with the model that is there.
+
+        Raises:
+            ValueError: arguments that made that model have changed.
+        """
+        if not (self.warm_start and self.built):
+            return False
+        changed = [name for name, value in self._made_with.items() if self._argument(name) != value]
+        if changed:
+            raise ValueError(
+                f"`warm_start` goes on with the model that was fitted, but {changed} have changed "
+                "since: put them back, or fit with `warm_start=False`."
+            )
+        return True
+
+    def _argument(self, name):
+        return self.get_params(deep=False)[name]
+
+    def _remember(self, count, held_back):
+        """Note what made the model, and which rows were held back from it."""
+        self._made_with = {name: self._argument(name) for name in self._makers}
+        self._split = [count, held_back]
+
+    def _warn_of_leaks(self, count, held_back):
+        """Rows are divided by number and seed: among others, trained ones may be held back."""
+        if self.contamination == "auto" and self._split != [count, held_back]:
+            warnings.warn(
+                f"The model was trained on {self._split[0] - self._split[1]} of "
+                f"{self._split[0]} rows before; of these {count}, other ones are held back. If any "
+                "of them were trained on, the decision is too strict: `calibrate` with normal rows "
+                "that were not.",
+                stacklevel=4,
+            )
+
     def _use(self, score):
         self._score = score
         self._runner = RowRunner(self.model_)
 
     def _decide_by(self, own, fpr):
+        if 2 * np.sum(own <= LOWEST) > len(own):
+            raise ValueError(
+                "The model gives no finite errors: its weights or its training have diverged. "
+                "Scale the rows, or train it with a smaller learning rate."
+            )
         self.calibration_scores_ = own
         self.offset_ = calibration.threshold(own, fpr)
+        self.provenance_ = {**self.provenance_, "calibrated_on": len(own), "fpr": fpr}
 
     def _calibrate_with(self, own, fpr, what):
         """Decide by the scores of normal rows."""
@@ -255,13 +305,30 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
             )
 
 
-def _even_batches(count):
+def even_batches(count):
     """A batch size near 128 and the number of rows, nearly all, that fill such batches.
 
     A pass whose last batch is smaller takes two programs in place of one.
     """
-    size = min(range(96, 161), key=lambda size: (count % size, abs(size - 128)))
-    return (size, count - count % size) if count >= 160 else (count, count)
+    batches = max(round(count / 128), 1)
+    size = count // batches
+    return size, batches * size
+
+
+def all_or_nothing(method):
+    """A method of a detector that leaves it as it was if it fails, or is interrupted."""
+
+    @wraps(method)
+    def careful(detector, *args, **kwargs):
+        before = dict(detector.__dict__)
+        try:
+            return method(detector, *args, **kwargs)
+        except BaseException:
+            detector.__dict__.clear()
+            detector.__dict__.update(before)
+            raise
+
+    return careful
 
 
 @contextmanager
@@ -299,12 +366,12 @@ def _with_tuples(value):
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
-def provenance(steps, seed, **counts):
-    """What a detector was made with."""
+def provenance(steps, trained_on, seed):
+    """What a detector was made with: training steps in all, rows (or points) trained on, seed."""
     return {
         "autoencoders": autoencoders.__version__,
         "keras": keras.__version__,
-        **counts,
+        "trained_on": trained_on,
         "training_steps": steps,
         "seed": seed,
         "fitted": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

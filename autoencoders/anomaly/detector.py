@@ -3,6 +3,7 @@
 import copy
 import math
 import tempfile
+import warnings
 
 import keras
 import numpy as np
@@ -10,7 +11,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from autoencoders import registry, zoo
 from autoencoders.anomaly import calibration, rows, scores
-from autoencoders.anomaly.base import LOWEST, Detector, provenance, rate, seeded
+from autoencoders.anomaly.base import (
+    LOWEST,
+    Detector,
+    all_or_nothing,
+    even_batches,
+    provenance,
+    rate,
+    seeded,
+)
 from autoencoders.anomaly.ensemble import NOISE_LEVELS
 from autoencoders.anomaly.scaling import Scaler
 from autoencoders.autoencoder import Autoencoder
@@ -43,14 +52,17 @@ class AnomalyDetector(Detector):
             series; None for rows that are in the model's units. "auto" is "standard" ("minmax" for
             a model whose likelihood wants a range), and None for an `Autoencoder` that is given.
         epochs: Passes over the training rows. 0 trains no more; None makes 3,000 steps (one pass at
-            least), or none for an `Autoencoder` that its own `fit` has trained already.
+            least), or none for an `Autoencoder` that is trained already.
         batch_size: Rows in a training step. None is about 128: a size between 96 and 160 that
             leaves the fewest rows over, which are not trained on.
         noise_levels: The noise of "multi_scale": standard deviations, in scaled units.
-        model_params: Arguments of the model's builder, as in `autoencoders.get`.
+        model_params: Arguments of the model's builder, as in `autoencoders.get`. On tables, a
+            likelihood is Gaussian and the code of undercomplete and variational models half as wide
+            as the rows, 32 at most, unless they say otherwise.
         calibration_size: With "auto", the share of the rows that is held back. More, up to half,
             where `fpr` needs more.
-        warm_start: Whether `fit` goes on training the model that it has, with the scaler it has.
+        warm_start: Whether `fit` goes on training the model that it has, with the scaler it has:
+            on the same rows, so that those held back are still the same.
         verbose: Keras's verbosity while training: 1 shows a progress bar.
         random_state: Integer for the same detector each time; or as in scikit-learn.
 
@@ -60,8 +72,10 @@ class AnomalyDetector(Detector):
         calibration_scores_: Sorted scores of the calibration rows; None without.
         row_shape_: Shape of a row.
         n_features_in_, feature_names_in_: As in scikit-learn.
-        provenance_: What it was made with: versions, rows, steps, seed, time.
+        provenance_: What it was made with: versions, rows, steps, seed, calibration, time.
     """
+
+    _makers = (*Detector._makers, "score")
 
     def __init__(
         self,
@@ -109,6 +123,7 @@ class AnomalyDetector(Detector):
 
     # Fitting --------------------------------------------------------------------------------------
 
+    @all_or_nothing
     def fit(self, X, y=None):
         """Train on rows that are (nearly all) normal, and find the score that tells anomalies.
 
@@ -124,48 +139,49 @@ class AnomalyDetector(Detector):
             ValueError: rows that are no finite numbers, fewer than two, or bad arguments.
         """
         self._check_arguments()
+        going_on = self._going_on()
         with tempfile.TemporaryDirectory() as folder:
             if rows.is_pipeline(X):
                 X = rows.spool(rows.batches(X), folder)
-            going_on = self.warm_start and self.built
             X = self._array(X, reset=not going_on, ensure_min_samples=2)
-            seed = self._seed if going_on else self._draw_seed()
-            model = self.model_ if going_on else self._new_model(X.shape[1:], seed)
-            held_back = self._held_back(len(X))
-            order = np.random.default_rng(seed).permutation(len(X))
-            training, calibrating = np.sort(order[held_back:]), np.sort(order[:held_back])
+            count, held_back = len(X), self._held_back(len(X))
             if going_on:
-                scaler = self._scaler
+                self._warn_of_leaks(count, held_back)
+                name, seed, scaler = self._score_name, self._seed, self._scaler
+                model, steps = copy.deepcopy(self.model_), self.provenance_["training_steps"]
             else:
-                scaler = Scaler.fit(self._scaler_name(model), rows.chunks(X, training))
+                name, seed, scaler, steps = self._wanted_score(), self._draw_seed(), None, 0
+                model = self._new_model(X, name, seed)
+            order = np.random.default_rng(seed).permutation(count)
+            calibrating, training = np.sort(order[:held_back]), _in_order(order[held_back:])
+            if scaler is None:
+                parts = rows.chunks(X, training)
+                scaler = Scaler.fit(self._scaler_name(model), parts, model.mask_value)
             scaled = (scaler(part) for part in rows.chunks(X, training))
             scaled = rows.spool(scaled, folder) if rows.is_mapped(X) else np.concatenate([*scaled])
-            steps = self._train(model, scaled)
-            score = scores.get(self._score_name(), model)
-            runner = RowRunner(model)
+            steps += self._train(model, scaled)
+            score, runner = scores.get(name, model), RowRunner(model)
             score.learn(lambda name, function: _in_chunks(runner, name, function, scaled))
-            # All is well: what was there before may go.
-            self.row_shape_ = X.shape[1:]
+            self.row_shape_, self._score_name = X.shape[1:], name
             self.model_, self._scaler, self._seed = model, scaler, seed
             self._use(score)
+            self._remember(count, held_back)
             self.calibration_scores_ = None
+            self.provenance_ = provenance(steps, len(training), seed)
             if self.contamination == "auto":
-                own = np.sort(self._scores(rows.chunks(X, calibrating)))
-                self._decide_by(own, self.fpr)
-                self._warn_of_few(len(own), len(X), "rows")
+                self._decide_by(np.sort(self._scores(rows.chunks(X, calibrating))), self.fpr)
+                self._warn_of_few(held_back, count, "rows")
             else:
                 own = -np.concatenate([*_in_chunks(runner, "score", score.of, scaled)])
                 self.offset_ = float(np.percentile(own, 100.0 * self.contamination))
-            self.provenance_ = provenance(
-                steps, seed, training_rows=len(training), calibration_rows=held_back
-            )
         return self
 
+    @all_or_nothing
     def calibrate(self, X_normal, *, fpr=None):
         """Find the threshold anew, from normal rows that the detector was not trained on.
 
         A detector that was given an `Autoencoder` may be calibrated without `fit`: it then uses
-        that model as it is, on rows in the model's units.
+        a copy of that model as it is, on rows in the model's units.
 
         Args:
             X_normal: What `score_samples` takes: normal rows alone.
@@ -224,7 +240,18 @@ class AnomalyDetector(Detector):
         """
         if fdr is None:
             return np.where(self.decision_function(X) < 0, -1, 1)
-        found = calibration.discoveries(self.p_values(X), rate("fdr", fdr))
+        p = self.p_values(X)
+        found = calibration.discoveries(p, rate("fdr", fdr))
+        lowest = 1.0 / (len(self.calibration_scores_) + 1)
+        if len(p) and not found.any() and p.min() <= lowest:
+            count = int(np.sum(p <= lowest))
+            needed = math.ceil(len(p) / (count * fdr)) - 1
+            warnings.warn(
+                f"{count} of {len(p)} rows score below all {len(self.calibration_scores_)} "
+                f"calibration rows, but to flag so few at a false-discovery rate of {fdr:g} takes "
+                f"{needed} calibration rows: nothing is flagged. `calibrate` with more of them.",
+                stacklevel=2,
+            )
         return np.where(found, -1, 1)
 
     def p_values(self, X):
@@ -262,17 +289,19 @@ class AnomalyDetector(Detector):
         check_is_fitted(self)
         if not self._score.decomposes:
             raise ValueError(
-                f"The score {self._score_name()!r} is not a sum over features: it is of the latent "
+                f"The score {self._score_name!r} is not a sum over features: it is of the latent "
                 "code. 'multi_scale', 'reconstruction_error' and 'reconstruction_probability' are."
             )
         parts = [
             self._runner.run("contributions", self._score.contributions, self._scaler(part))
             for part in self._chunks(X)
         ]
-        return -np.concatenate(parts)
+        return -np.concatenate(parts) if parts else np.empty((0, *self.row_shape_))
 
     def _scores(self, parts):
         found = [self._runner.run("score", self._score.of, self._scaler(part)) for part in parts]
+        if not found:
+            raise ValueError("There are no rows to score.")
         return np.maximum(np.nan_to_num(-np.concatenate(found), nan=LOWEST), LOWEST)
 
     def _chunks(self, X):
@@ -293,13 +322,13 @@ class AnomalyDetector(Detector):
                 f"`model` must be the name of a zoo model or an `Autoencoder`, got {self.model!r}."
             )
         super()._check_arguments()
+        scores.check(self._wanted_score())
         if not isinstance(self.model, str) and self.model_params:
             raise ValueError("`model_params` are for a zoo model's name; this model is built.")
 
     def _array(self, X, reset, **options):
-        """X as scikit-learn checks it, without leaving traces where it is refused."""
-        with self._no_traces():
-            X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric", **options)
+        """X as scikit-learn checks it."""
+        X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric", **options)
         if not reset:
             self._check_row_shape(X)
         return X
@@ -311,36 +340,48 @@ class AnomalyDetector(Detector):
                 f"shape {tuple(self.row_shape_)}."
             )
 
-    def _new_model(self, row_shape, seed):
+    def _new_model(self, X, name, seed):
         """The model to train: of the zoo, or a copy of the one that was given."""
-        name = self._score_name()
         if not isinstance(self.model, str):
             if name == "multi_scale":
                 raise ValueError(
                     "'multi_scale' trains networks of its own: pass the name of a zoo model, or "
                     "choose another `score` for this one."
                 )
-            return self._checked_model(copy.deepcopy(self.model))
+            model = self._checked_model(copy.deepcopy(self.model), X, name)
+            if model.trained and not self.epochs and self.contamination == "auto":
+                warnings.warn(
+                    f"{model.name!r} was trained before, and `fit` trains it no more. If it was "
+                    "trained on any of these rows, the decision is too strict: `calibrate` with "
+                    "normal rows that it has not seen.",
+                    stacklevel=5,
+                )
+            return model
         if name == "multi_scale":
-            return self._new_ensemble(row_shape, seed)
+            return self._new_ensemble(X.shape[1:], seed)
         with seeded(seed):
-            return self._checked_model(zoo.get(self.model, **self._model_arguments(row_shape)))
+            model = zoo.get(self.model, **self._model_arguments(X.shape[1:]))
+        return self._checked_model(model, X, name)
 
-    def _checked_model(self, model):
+    def _checked_model(self, model, X, name):
+        """The model, if it can have rows like X and this score."""
+        model.ensure_built(X)
         if model.labels is not None:
             raise ValueError(f"{model.name!r} takes labels, which rows to be judged do not have.")
-        scores.get(self._score_name(), model)  # complains of what the model lacks
+        model.expectation.spec("float32", X.shape, "X")
+        scores.get(name, model)  # complains of what the model lacks
         if not model.compiled:
             model.compile("adam")
         return model
 
     def _new_score(self, model):
-        return scores.get(self._score_name(), model)
+        return scores.get(self._score_name, model)
 
-    def _score_name(self):
-        score = self.__dict__["score"]
+    def _wanted_score(self):
+        """What `score` means for this model."""
+        score = self._argument("score")
         if score != "auto":
-            return score if isinstance(score, str) else tuple(score)
+            return tuple(score) if isinstance(score, list) else score
         named = isinstance(self.model, str)
         denoising = named and registry.card(self.model)["family"] == "denoising"
         return "multi_scale" if denoising else "reconstruction_error"
@@ -350,26 +391,65 @@ class AnomalyDetector(Detector):
             return self.scaler
         if not isinstance(self.model, str):
             return None
-        bounded = np.isfinite(model.expectation.low) or np.isfinite(model.expectation.high)
-        return "minmax" if bounded else "standard"
+        return "minmax" if _bounded(model) else "standard"
 
     def _adopt(self, X):
-        """Use the given `Autoencoder` as it is."""
+        """Use a copy of the given `Autoencoder` as it is."""
         self._check_arguments()
         if isinstance(self.model, str):
-            check_is_fitted(self, "model_")
-        score = scores.get(self._score_name(), self._checked_model(self.model))
+            check_is_fitted(self)
+        if rows.is_pipeline(X):
+            raise ValueError("Calibrate a model that was not fitted here with an array of rows.")
+        X = self._array(X, reset=True)
+        name = self._wanted_score()
+        model = self._checked_model(copy.deepcopy(self.model), X, name)
+        score = scores.get(name, model)
         if score.needs_statistics or self.scaler not in (None, "auto"):
             raise ValueError(
-                f"The score {self._score_name()!r} or the scaler learns from training rows: call "
-                "`fit` first, with `epochs=0` to leave the model as it is."
+                f"The score {name!r} or the scaler learns from training rows: call `fit` first, "
+                "with `epochs=0` to leave the model as it is."
             )
-        self.model_, self._scaler, self._seed = self.model, Scaler(0.0, 1.0), None
-        self.row_shape_ = self.model.row_shape
+        for part in rows.chunks(X):  # in the model's units and range
+            model.expectation.array(part.astype("float32"), "X_normal", target=True)
+        self.model_, self._score_name = model, name
+        self._scaler, self._seed = Scaler.fit(None, ()), self._draw_seed()
+        self.row_shape_ = X.shape[1:]
+        self._remember(0, 0)
         self.calibration_scores_, self.offset_ = None, -math.inf
-        self.provenance_ = provenance(0, None, training_rows=0, calibration_rows=0)
+        self.provenance_ = provenance(0, 0, self._seed)
         self._use(score)
-        self._array(X, reset=True)
+
+    # Saving ---------------------------------------------------------------------------------------
+
+    def get_config(self):
+        """The arguments of the constructor; of a fitted detector the networks, too."""
+        config = super().get_config()
+        if self.built:
+            config["fitted"]["score"] = self._score_name
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`; the arrays come with the weights."""
+        detector = super().from_config(config)
+        if detector.built:
+            name = config["fitted"]["score"]
+            detector._score_name = name if isinstance(name, str) else tuple(name)
+        return detector
+
+
+def _in_order(indices):
+    """Indices from random order: those that fill batches in their own, behind them the rest."""
+    _, count = even_batches(len(indices))
+    return np.concatenate([np.sort(indices[:count]), np.sort(indices[count:])])
+
+
+def _bounded(model):
+    """Whether the model's reconstructions have a range."""
+    model = getattr(model, "members", [model])[0]
+    last = [layer for layer in getattr(model.decoder, "layers", ()) if hasattr(layer, "activation")]
+    squashed = bool(last) and last[-1].activation is keras.activations.sigmoid
+    return squashed or bool(np.isfinite([model.expectation.low, model.expectation.high]).any())
 
 
 def _in_chunks(runner, name, function, scaled):

@@ -128,6 +128,11 @@ class DenoisingEnsemble(PhasedModel):
         """Shape of one row of the input."""
         return self.members[0].row_shape
 
+    @property
+    def mask_value(self):
+        """What stands for padding, as in `Autoencoder`."""
+        return self.members[0].mask_value
+
     def padding_mask(self, x):
         """Where the steps of series are no padding, as in `Autoencoder`."""
         return self.members[0].padding_mask(x)

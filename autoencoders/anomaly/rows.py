@@ -41,7 +41,7 @@ def batches(pipeline):
     """
     if int(pipeline.cardinality()) == -1:
         raise ValueError("The pipeline never ends: leave out `repeat()`, or `take` some of it.")
-    waiting, count, seen = [], 0, 0
+    waiting, size, seen = [], 0, 0
     for element in pipeline.as_numpy_iterator():
         batch = np.asarray(element[0] if isinstance(element, tuple) else element)
         if batch.dtype.kind not in "fiub" or batch.ndim < 2:
@@ -56,10 +56,10 @@ def batches(pipeline):
             )
         seen += len(batch)
         waiting.append(batch)
-        count += len(batch)
-        if count >= 1024:
+        size += batch.nbytes
+        if sum(map(len, waiting)) >= 1024 or size >= _CHUNK_BYTES:
             yield np.concatenate(waiting)
-            waiting, count = [], 0
+            waiting, size = [], 0
     if waiting:
         yield np.concatenate(waiting)
 

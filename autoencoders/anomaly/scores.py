@@ -19,6 +19,9 @@ _DRAWS = 10
 _NOISE_SEED = 0
 _LARGEST_LOG_VARIANCE = 30.0
 
+# Nats for each unit by which a value lies outside the range that its likelihood has.
+_OUTSIDE = 100.0
+
 # Mean squared errors below this, in standardised units, are the arithmetic's, not the data's.
 _TINY = 1e-8
 
@@ -154,7 +157,11 @@ class ReconstructionProbability(Score):
 
     def _negative_log_likelihood(self, x, z):
         output = ops.cast(self.model.decoder_output(z, x, False), x.dtype)
-        values = _double(self.model.likelihood.elementwise(x, output))
+        low, high = self.model.likelihood.support
+        inside = ops.clip(x, low, high) if np.isfinite([low, high]).any() else x
+        values = _double(self.model.likelihood.elementwise(inside, output))
+        # Impossible values have no finite log-likelihood.
+        values = values + _OUTSIDE * _double(ops.abs(x - inside))
         mask = self.model.padding_mask(x)
         return values if mask is None else values * _double(mask)[..., None]
 
@@ -286,16 +293,26 @@ SCORES = {
 }
 
 
+def check(score):
+    """Raise a ValueError unless it is the name of a score, or a tuple of names."""
+    names = (score,) if isinstance(score, str) else score
+    if not isinstance(names, (list, tuple)) or not names:
+        raise ValueError(f"`score` must be the name of a score or a tuple of them, got {score!r}.")
+    for name in names:
+        if name not in SCORES:
+            raise ValueError(unknown("score", name, SCORES))
+    if len(names) > 1 and "multi_scale" in names:
+        raise ValueError("The `score` 'multi_scale' has networks of its own: no sum with others.")
+
+
 def get(score, model):
     """The score of this name for a model; or, of several names, their sum.
 
     Raises:
         ValueError: no score has such a name, or the model lacks what it needs.
     """
-    names = (score,) if isinstance(score, str) else tuple(score)
-    for name in names:
-        if name not in SCORES:
-            raise ValueError(unknown("score", name, SCORES))
+    check(score)
+    names = (score,) if isinstance(score, str) else score
     parts = [SCORES[name](model) for name in names]
     return parts[0] if isinstance(score, str) else Sum(model, parts)
 

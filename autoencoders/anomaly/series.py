@@ -1,12 +1,14 @@
 """`SeriesAnomalyDetector`: decisions about the points of long series."""
 
+import copy
+
 import keras
 import numpy as np
 from keras import ops
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from autoencoders.anomaly import rows, windows
-from autoencoders.anomaly.base import Detector, counts, provenance, rate
+from autoencoders.anomaly.base import Detector, all_or_nothing, counts, provenance, rate
 from autoencoders.anomaly.ensemble import NOISE_LEVELS
 from autoencoders.anomaly.scaling import Scaler
 from autoencoders.serialization import PACKAGE
@@ -92,6 +94,8 @@ class SeriesAnomalyDetector(Detector):
         provenance_: What it was made with: versions, points, steps, seed, time.
     """
 
+    _makers = (*Detector._makers, "window")
+
     def __init__(
         self,
         model="denoising_mlp",
@@ -127,6 +131,7 @@ class SeriesAnomalyDetector(Detector):
 
     # Fitting --------------------------------------------------------------------------------------
 
+    @all_or_nothing
     def fit(self, X, y=None):
         """Train on series that are (nearly all) normal, and find the score that tells anomalies.
 
@@ -145,36 +150,35 @@ class SeriesAnomalyDetector(Detector):
                 or bad arguments.
         """
         self._check_arguments()
-        going_on = self.warm_start and self.built
-        if going_on and self.row_shape_[0] != self.window:
-            raise ValueError(
-                f"`window` is {self.window}, but the model to go on with was trained on windows of "
-                f"{self.row_shape_[0]}: leave it, or fit with `warm_start=False`."
-            )
-        with self._no_traces():
-            series, _ = self._series(X, reset=not going_on)
-            total = sum(map(len, series))
-            share = self._held_back(total) / total
-            ends = [len(x) - round(share * len(x)) for x in series]
-            training = [x[:end] for x, end in zip(series, ends, strict=True)]
-            scaled = self._training_windows(training)
-            seed = self._seed if going_on else self._draw_seed()
-            model = self.model_ if going_on else self._new_ensemble(scaled.shape[1:], seed)
-            chunks = (part for x in training for part in rows.chunks(x))
-            scaler = self._scaler if going_on else Scaler.fit(self.scaler, chunks)
+        going_on = self._going_on()
+        series, _ = self._series(X, reset=not going_on)
+        total = sum(map(len, series))
+        held_back = self._held_back(total)
+        ends = [len(x) - round(held_back / total * len(x)) for x in series]
+        training = [x[:end] for x, end in zip(series, ends, strict=True)]
+        scaled = self._training_windows(training)
+        if going_on:
+            self._warn_of_leaks(total, held_back)
+            seed, scaler = self._seed, self._scaler
+            model, steps = copy.deepcopy(self.model_), self.provenance_["training_steps"]
+        else:
+            seed, steps = self._draw_seed(), 0
+            model = self._new_ensemble(scaled.shape[1:], seed)
+            scaler = Scaler.fit(self.scaler, (part for x in training for part in rows.chunks(x)))
         scaled = scaler(scaled)
         # What is filled into gaps must not make the points beside them look anomalous.
         given = windows.fill(windows.with_gaps(scaled, seed))[0]
-        steps = self._train(model, given, windows.fill(scaled)[0])
+        steps += self._train(model, given, windows.fill(scaled)[0])
         score, runner, stride = PointScore(model), RowRunner(model), self._stride()
         errors = [_errors(x, scaler, score, runner, scaled.shape[1:], stride) for x in series]
         pairs = list(zip(errors, ends, strict=True))
         score.learn(np.concatenate([error[:, :end] for error, end in pairs], axis=1))
-        # All is well: what was there before may go.
         self.row_shape_, self.stride_ = scaled.shape[1:], stride
         self.model_, self._scaler, self._seed = model, scaler, seed
         self._use(score)
+        self._remember(total, held_back)
         self.calibration_scores_ = None
+        self.provenance_ = provenance(steps, sum(ends), seed)
         if self.contamination == "auto":
             own = _known([score.of(error[:, end:]) for error, end in pairs])
             self._decide_by(np.sort(own), self.fpr)
@@ -182,11 +186,9 @@ class SeriesAnomalyDetector(Detector):
         else:
             own = _known([score.of(error) for error in errors])
             self.offset_ = float(np.percentile(own, 100.0 * self.contamination))
-        self.provenance_ = provenance(
-            steps, seed, training_points=sum(ends), calibration_points=total - sum(ends)
-        )
         return self
 
+    @all_or_nothing
     def calibrate(self, X_normal, *, fpr=None):
         """Find the threshold anew, from normal series that the detector was not trained on.
 
@@ -316,10 +318,9 @@ class SeriesAnomalyDetector(Detector):
     def _series(self, X, reset):
         """The series of X as arrays `(time, channels)`, and whether X is a list of series."""
         several = isinstance(X, (list, tuple)) and any(np.ndim(x) > 0 for x in X)
-        with self._no_traces():
-            series = []
-            for x in X if several else [X]:
-                series.append(self._checked(x, reset=reset and not series))
+        series = []
+        for x in X if several else [X]:
+            series.append(self._checked(x, reset=reset and not series))
         return series, several
 
     def _checked(self, x, *, reset=False, least=1):

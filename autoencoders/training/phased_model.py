@@ -30,6 +30,7 @@ class PhasedModel(keras.Model):
         self._trackers = step.LossTrackers(())
         self._shuffle = keras.random.SeedGenerator(name="shuffle")
         self._set_aside = None
+        self._pretrained = False
         self._launches = Launches(self, PhasedModel)
         self._validation_feed = None
 
@@ -72,6 +73,15 @@ class PhasedModel(keras.Model):
         A run goes on where a saved model left it with `initial_epoch=model.epochs_trained`.
         """
         return int(self._shuffle.state.numpy()[1])
+
+    @property
+    def trained(self):
+        """Whether it has been trained: by `fit`, or before its weights were loaded by `get`."""
+        return self._pretrained or self.epochs_trained > 0
+
+    def note_pretrained(self):
+        """Note that the weights are of another training."""
+        self._pretrained = True
 
     @property
     def training_loop(self):
