@@ -26,12 +26,14 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python -m benchmarks.training --families
 	$(BIN)/python -m benchmarks.scoring --python $(PEERS)
 
-# Anomaly detection beside other methods: TABLES="folder of ADBench's .npz files", PEERS as above.
+# Anomaly detection beside other methods: TABLES="folder of ADBench's .npz files", SERIES="folder of
+# the Numenta benchmark's .csv files", PEERS as above.
 # ECG5000 is read from AUTOENCODERS_DATA_DIR. Hours; a run that is cut off goes on where it was.
 benchmarks-anomaly: $(VENV)/installed
 	$(BIN)/python -m benchmarks.anomaly $(TABLES) --mnist --ecg --python $(PEERS)
 	$(BIN)/python -m benchmarks.anomaly_speed --python $(PEERS)
 	$(BIN)/python -m benchmarks.anomaly_rates
+	$(BIN)/python -m benchmarks.nab $(SERIES)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,7 @@
 """Figures against independent arithmetic; pictures against what they must show."""
 
 import numpy as np
+import pandas
 import pytest
 
 import autoencoders
@@ -156,3 +157,26 @@ def test_history_draws_every_term_once():
     assert len(plots.history({"loss": [1], "reconstruction_loss": [1], "mae": [2]}).axes) == 2
     with pytest.raises(ValueError, match="holds no epoch"):
         plots.history({})
+
+
+def test_explanations_of_images_are_maps_and_of_tables_bars(digits):
+    model = autoencoders.get("ae_mlp", weights="digits")
+    detector = autoencoders.AnomalyDetector(model).calibrate(digits[1][:50])
+    figure = plots.explanation(detector, digits[1][:3])
+    drawn = figure.axes[3].images[0].get_array()  # the map below the first image
+    np.testing.assert_allclose(drawn, -detector.explain(digits[1][:1])[0, ..., 0])
+
+    x = pandas.DataFrame(np.random.default_rng(0).normal(size=(60, 20)).astype("float32"))
+    x.columns = [f"sensor_{i}" for i in x.columns]
+    table = autoencoders.AnomalyDetector("ae_mlp", epochs=1, random_state=0).fit(x)
+    first, _ = plots.explanation(table, x[:2]).axes
+    largest = np.abs(table.explain(x[:1])[0]).argsort()[::-1][:12]
+    names = [label.get_text() for label in first.get_yticklabels()]
+    assert names == [f"sensor_{i}" for i in largest[::-1]]
+    widths = [bar.get_width() for bar in first.patches]
+    np.testing.assert_allclose(widths, -table.explain(x[:1])[0][largest[::-1]])
+    series = np.random.default_rng(0).normal(size=(60, 8, 2))
+    params = {"units": (4,), "latent_dim": 2}
+    detector = autoencoders.AnomalyDetector("ae_gru", model_params=params, epochs=1).fit(series)
+    with pytest.raises(ValueError, match="images or tables"):
+        plots.explanation(detector, series)
