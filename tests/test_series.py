@@ -3,17 +3,20 @@
 import json
 import subprocess
 import sys
+import types
 import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 
 import autoencoders
 from autoencoders.anomaly import SeriesAnomalyDetector, windows
+from autoencoders.anomaly.series import PointScore
 
 SMALL = {"hidden_units": (16,), "latent_dim": 4}
 LEVELS = (0.25, 1.0)
@@ -94,57 +97,88 @@ def test_a_number_for_the_contamination_flags_that_share_of_the_training_points(
 
 
 def _window_errors(detector, window):
-    """Errors of one window by loops and pandas: levels of a list of a number per step."""
-    observed = ~np.isnan(window)
+    """Squared errors of one window by loops and pandas: levels, steps, channels."""
     filled = pd.DataFrame(window).ffill().bfill().fillna(0.0).to_numpy("float32")
     errors = []
     noise = np.random.default_rng(0)
     for member, level in zip(detector.model_.members, LEVELS, strict=True):
         draw = level * noise.standard_normal(filled.shape).astype("float32")
         inputs = np.stack([filled, filled + draw, filled - draw])
-        squares = ((filled - np.asarray(member(inputs))).astype("float64") ** 2).mean(axis=0)
-        errors.append([])
-        for step in range(len(window)):
-            near = slice(max(step - 1, 0), step + 2)  # an eighth of 16 steps, here and around
-            values = squares[near][observed[near]]
-            errors[-1].append(values.mean() if len(values) else 0.0)
+        squares = (filled - np.asarray(member(inputs))).astype("float64") ** 2
+        errors.append(np.where(np.isnan(window), np.nan, squares.mean(axis=0)))
     return np.array(errors)
 
 
-def _point_errors(detector, x, stride):
+def _point_ratios(detector, x, stride, base, gaps):
+    """E / B of each point: (time, levels)."""
     x = (x - detector._scaler.center) / detector._scaler.scale
     steps = detector.window
     begins = [*range(0, len(x) - steps + 1, stride)]
     if begins[-1] != len(x) - steps:
         begins.append(len(x) - steps)
-    covering = [[] for _ in x]
+    sums, covered = np.zeros((2, len(x), len(LEVELS))), np.zeros(len(x), bool)
     for begin in begins:
         window = x[begin : begin + steps]
-        if np.isnan(window).mean() <= 0.5:
-            for step, errors in enumerate(_window_errors(detector, window).T):
-                covering[begin + step].append(errors)
-    nothing = np.full(len(LEVELS), np.nan)
-    return np.array(
-        [
-            np.mean(errors, axis=0) if errors and not np.isnan(row).all() else nothing
-            for row, errors in zip(x, covering, strict=True)
-        ]
-    )
+        if np.isnan(window).mean() > 0.5:
+            continue
+        covered[begin : begin + steps] = True
+        errors, missing = _window_errors(detector, window), np.isnan(window)
+        near = [slice(max(step - 2, 0), step + 3) for step in range(steps)]
+        around = np.array([missing[each].sum() / (2 * 5) for each in near])
+        expected = 1 + gaps[:, :1] * missing.mean() + gaps[:, 1:] * around
+        expected = expected[:, :, None] * base[:, None]
+        errors = np.where(np.isnan(errors), expected, errors)
+        vote = (1 - missing.mean()) ** 2
+        for step in range(steps):
+            near = slice(max(step - 1, 0), step + 2)  # an eighth of 16 steps, here and around
+            sums[0, begin + step] += vote * errors[:, near].sum(axis=(1, 2))
+            sums[1, begin + step] += vote * expected[:, near].sum(axis=(1, 2))
+    known = covered & ~np.isnan(x).all(axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.where(known[:, None], sums[0] / sums[1], np.nan)
 
 
 def test_scores_equal_a_computation_by_hand(gap_detector):
     training = [(gappy(400), 320), (gappy(300, seed=5), 240)]
-    learnt = [_point_errors(gap_detector, x, 5)[:end] for x, end in training]
-    learnt = np.concatenate(learnt)
-    learnt = learnt[~np.isnan(learnt[:, 0])]
-    mean, spread = learnt.mean(axis=0), np.log(learnt).std(axis=0)
+    scaler, gaps = gap_detector._scaler, gap_detector._score.statistics["gaps"]
+    parts = [(x[:end] - scaler.center) / scaler.scale for x, end in training]
+    errors = [_window_errors(gap_detector, w) for w in windows.of_series(parts, 16)[::5]]
+    base = np.nanmean(errors, axis=(0, 2))
+    learnt = [_point_ratios(gap_detector, x, 5, base, gaps)[:end] for x, end in training]
+    spread = np.nanstd(np.log(np.concatenate(learnt)), axis=0)
     x = gappy(143, seed=7)
-    expected = -np.sum(np.log(_point_errors(gap_detector, x, 5) / mean) / spread, axis=1)
+    expected = -np.sum(np.log(_point_ratios(gap_detector, x, 5, base, gaps)) / spread, axis=1)
     scores = gap_detector.score_samples(x)
     np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-3)
     np.testing.assert_array_equal(np.isnan(scores), np.isnan(expected))
     assert np.isnan(scores[75:105]).all()
     assert (gap_detector.predict(x)[75:105] == 1).all()
+
+
+def test_what_gaps_add_to_errors_is_learnt():
+    score = PointScore(types.SimpleNamespace(members=[None]))
+    observed = np.random.default_rng(0).random((50, 16, 2)) < 0.8
+    observed[:25, 5:9] = False
+    score.learn_base(np.ones((50, 1, 16, 2)) * observed[:, None], observed)
+    np.testing.assert_allclose(score.statistics["base"], 1.0)
+    missing = 1 - observed.mean(axis=2)
+    around = np.stack([np.convolve(row, np.full(5, 1 / 5), "same") for row in missing])
+    more = 1 + 2.0 * missing.mean(axis=1, keepdims=True) + 0.5 * around
+    score.learn_gaps(more[:, None, :, None] * observed[:, None], observed)
+    np.testing.assert_allclose(score.statistics["gaps"], [[2.0, 0.5]], rtol=1e-6)
+
+
+def test_contributions_of_channels_add_up_to_the_scores(gap_detector):
+    x = gappy(143, seed=7)
+    x[120:124, 1] += 5.0
+    shares, scores = gap_detector.explain(x), gap_detector.score_samples(x)
+    assert shares.shape == x.shape
+    np.testing.assert_allclose(shares.sum(axis=1), scores, rtol=1e-6)
+    assert shares[121, 1] < shares[121, 0]
+    np.testing.assert_array_equal(np.isnan(shares).all(axis=1), np.isnan(scores))
+    np.testing.assert_allclose(shares[44:48, 0], 0.0, atol=1e-9)  # missing for long
+    (several,) = gap_detector.explain([x])
+    np.testing.assert_array_equal(several, shares)
 
 
 def test_the_scaler_knows_the_training_points_alone(gap_detector):
@@ -191,7 +225,7 @@ def test_intervals_merge_what_is_near(detector, monkeypatch):
     each = [(3, 5, -2.0), (8, 9, -3.0), (30, 32, -4.0), (55, 56, -1.0)]
     assert detector.intervals(None, merge=2) == each
     assert detector.intervals(None, merge=3) == [(3, 9, -3.0), *each[2:]]
-    assert detector.intervals(None) == [(3, 9, -3.0), *each[2:]]  # 8 of 16
+    assert detector.intervals(None) == each  # 2 of 16
     assert detector.intervals(None, merge=60) == [(3, 56, -4.0)]
 
 
@@ -222,7 +256,7 @@ def test_a_stream_keeps_a_window_and_no_more(gap_detector):
     for start in range(0, 5000, 50):
         stream.update(waves(50, 2, seed=start))
     assert len(stream._points._rows) == 16
-    assert stream._points._sums.shape == (len(LEVELS), 16)
+    assert stream._points._sums.shape == (2, len(LEVELS), 16)
 
 
 def test_a_finished_stream_takes_no_more(detector):
@@ -265,25 +299,60 @@ def test_half_of_the_training_windows_get_one_more_gap():
     assert np.isnan(found[0, 3, 1])
     assert np.isnan(given).sum() == 1
     missing = np.isnan(found[1:])
-    assert missing.any(axis=(1, 2)).mean() == pytest.approx(0.5, abs=0.03)
-    assert missing.sum(axis=1).max() == 5
-    both = missing.any(axis=1).all(axis=1).mean() / missing.any(axis=(1, 2)).mean()
-    assert both == pytest.approx(0.5 + 0.5 * 0.5, abs=0.05)
-    assert missing.any(axis=0).all()
-    for steps in np.flatnonzero(missing.any(axis=(1, 2)))[:100]:
-        runs = np.diff(np.flatnonzero(missing[steps].any(axis=1)))
-        assert (runs == 1).all()
+    gappy = missing[missing.any(axis=(1, 2))]
+    assert len(gappy) / len(missing) == pytest.approx(0.5, abs=0.03)
+    both = gappy.any(axis=1).all(axis=1)
+    assert both.mean() == pytest.approx(0.5 + 0.5 * 0.5, abs=0.05)
+    assert gappy[both].sum(axis=1).max() == 5
+    lasting = gappy[~both].any(axis=2).all(axis=1)
+    assert lasting.mean() == pytest.approx(0.5, abs=0.05)
+    brief = np.concatenate([gappy[both], gappy[~both][~lasting]]).any(axis=2)
+    for end in (0, -1):
+        assert 0.3 < brief[:, end].mean() < 0.7
+    for steps in brief[:100]:
+        assert (np.diff(np.flatnonzero(steps)) == 1).all()
 
 
-def test_points_beside_gaps_are_not_anomalous_for_it():
+@pytest.fixture(scope="module")
+def trained():
+    """A detector that is trained for as long as is usual."""
     arguments = {"window": 20, "noise_levels": (0.1, 0.3), "random_state": 1}
-    detector = SeriesAnomalyDetector(**arguments).fit(waves(2000))
-    x, beside = waves(2000, seed=9), np.zeros(2000, bool)
-    for start in range(100, 1900, 60):
-        x[start : start + 30] = np.nan
-        beside[start - 5 : start] = beside[start + 30 : start + 35] = True
-    # Without gaps in training it is three quarters of them.
-    assert np.mean(detector.predict(x)[beside] == -1) < 0.4
+    return SeriesAnomalyDetector(**arguments).fit(waves(2000))
+
+
+def test_points_beside_gaps_are_not_anomalous_for_it(trained):
+    for length, most in ((5, 0.05), (30, 0.05)):
+        x, beside = waves(2000, seed=9), np.zeros(2000, bool)
+        for start in range(100, 1900, 60):
+            end = start + length
+            x[start:end] = np.nan
+            beside[start - 5 : start] = beside[end : end + 5] = True
+        assert np.mean(trained.predict(x)[beside] == -1) < most
+
+
+@pytest.mark.parametrize("points", [10, 12, 15, 19])
+def test_short_series_are_not_anomalous_for_it(trained, points):
+    x = waves(2000, seed=10)
+    pieces = [x[start : start + points] for start in range(0, 1900, 23)]
+    assert np.mean(np.concatenate(trained.predict(pieces)) == -1) < 0.05
+
+
+def test_the_other_channels_are_judged_as_before_where_one_is_missing():
+    def series(seed):
+        x = waves(4000, 3, seed)
+        x[:, 2] = np.random.default_rng(seed + 1).normal(size=4000)
+        return x
+
+    arguments = {"window": 20, "noise_levels": (0.1, 0.3), "random_state": 1}
+    detector = SeriesAnomalyDetector(**arguments).fit(series(0))
+    for channel in range(3):
+        x = series(10)
+        x[1000:2000, channel] = np.nan
+        assert np.mean(detector.predict(x)[1000:2000] == -1) < 0.08
+        if channel < 2:
+            x[1500:1510, 2] *= 5
+            assert np.mean(detector.predict(x)[1500:1510] == -1) > 0.8
+            assert detector.explain(x)[1500:1510].sum(axis=0).argmin() == 2
 
 
 def test_the_same_seed_gives_the_same_detector_and_warm_starts_go_on():
@@ -316,6 +385,7 @@ def test_constant_channels_keep_their_units():
         {"scaler": None, "window": 17},
         {"scaler": "robust", "stride": 16},
         {"model": "ae_conv1d", "model_params": {"filters": (4,), "latent_dim": 4}},
+        {"model": "vae_mlp", "model_params": {"hidden_units": (16,)}},
     ],
 )
 def test_models_and_scalers(arguments):
@@ -411,6 +481,13 @@ def test_what_cannot_be_scored_is_refused(detector, x, message):
     if not message.startswith("0"):
         with pytest.raises(ValueError, match=message):
             detector.stream().update(x)
+
+
+def test_pipelines_are_refused(detector):
+    pipeline = tf.data.Dataset.from_tensor_slices(waves(60)).batch(10)
+    for method in (detector.fit, detector.score_samples, detector.stream().update):
+        with pytest.raises(ValueError, match=r"not a pipeline.*`stream\(\)`"):
+            method(pipeline)
 
 
 @pytest.mark.parametrize(

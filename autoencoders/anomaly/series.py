@@ -1,6 +1,7 @@
 """`SeriesAnomalyDetector`: decisions about the points of long series."""
 
 import copy
+import math
 
 import keras
 import numpy as np
@@ -14,12 +15,18 @@ from autoencoders.anomaly.scaling import Scaler
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.rows import RowRunner
 
-# Errors are averaged over this share of a window around each point: the error of a single point
+# Errors are added up over this share of a window around each point: the error of a single point
 # is often small by chance, and its logarithm then tells little.
 _NEIGHBOURS = 1 / 8
 
 # Mean squared errors below this, in standardised units, are the arithmetic's, not the data's.
 _TINY = 1e-8
+
+# A channel that is reconstructed (nearly) exactly is expected to have this share of the mean error.
+_LEAST_SHARE = 0.01
+
+# The power of its observed share with which a window counts.
+_DISTRUST = 2
 
 # An error that is no number: none is worse.
 _WORST = float(np.finfo("float32").max)
@@ -54,10 +61,12 @@ class SeriesAnomalyDetector(Detector):
     scores NaN and is predicted to be normal. A series shorter than a window ends with a gap: one of
     less than half a window scores NaN.
 
-    The score of a point is −Σ over noise levels of log(E / B) / s. E is the mean squared error of
-    the reconstructions around the point (over an eighth of a window and the observed channels),
-    averaged over the windows that cover the point; B is its mean over the training points, and s
-    the standard deviation of log E.
+    The score of a point is −Σ over noise levels of log(E / B) / s. E is the sum of the squared
+    errors of the reconstructions around the point (over an eighth of a window) in the windows that
+    cover it. B is the sum of the errors to expect: the mean errors of the channels over the
+    training windows, more in windows with gaps and beside those. A missing value counts as the
+    error to expect, and a window by the square of the share of its values that is there. s is the
+    standard deviation of log(E / B) over the training points.
 
     Args:
         model: Name of a zoo model that takes series of one length, `(window, channels)`; it is
@@ -167,12 +176,17 @@ class SeriesAnomalyDetector(Detector):
             scaler = Scaler.fit(self.scaler, (part for x in training for part in rows.chunks(x)))
         scaled = scaler(scaled)
         # What is filled into gaps must not make the points beside them look anomalous.
-        given = windows.fill(windows.with_gaps(scaled, seed))[0]
-        steps += self._train(model, given, windows.fill(scaled)[0])
+        given, given_observed = windows.fill(windows.with_gaps(scaled, seed))
+        filled, observed = windows.fill(scaled)
+        steps += self._train(model, given, filled)
         score, runner, stride = PointScore(model), RowRunner(model), self._stride()
-        errors = [_errors(x, scaler, score, runner, scaled.shape[1:], stride) for x in series]
-        pairs = list(zip(errors, ends, strict=True))
-        score.learn(np.concatenate([error[:, :end] for error, end in pairs], axis=1))
+        filled, observed = filled[::stride], observed[::stride]
+        score.learn_base(runner.run("errors", score.errors, (filled, observed)), observed)
+        given, observed = given[::stride], given_observed[::stride]
+        score.learn_gaps(runner.run("errors", score.errors, (given, observed)), observed)
+        ratios = [_ratios(x, scaler, score, runner, scaled.shape[1:], stride) for x in series]
+        pairs = list(zip(ratios, ends, strict=True))
+        score.learn(np.concatenate([ratio[:, :end] for ratio, end in pairs], axis=1))
         self.row_shape_, self.stride_ = scaled.shape[1:], stride
         self.model_, self._scaler, self._seed = model, scaler, seed
         self._use(score)
@@ -180,11 +194,11 @@ class SeriesAnomalyDetector(Detector):
         self.calibration_scores_ = None
         self.provenance_ = provenance(steps, sum(ends), seed)
         if self.contamination == "auto":
-            own = _known([score.of(error[:, end:]) for error, end in pairs])
+            own = _known([score.of(ratio[:, end:]) for ratio, end in pairs])
             self._decide_by(np.sort(own), self.fpr)
             self._warn_of_few(len(own), total, "points")
         else:
-            own = _known([score.of(error) for error in errors])
+            own = _known([score.of(ratio) for ratio in ratios])
             self.offset_ = float(np.percentile(own, 100.0 * self.contamination))
         return self
 
@@ -227,7 +241,7 @@ class SeriesAnomalyDetector(Detector):
         series, several = self._series(X, reset=False)
         shape, stride = self.row_shape_, self.stride_
         score, runner = self._score, self._runner
-        found = [score.of(_errors(x, self._scaler, score, runner, shape, stride)) for x in series]
+        found = [score.of(_ratios(x, self._scaler, score, runner, shape, stride)) for x in series]
         return found if several else found[0]
 
     def decision_function(self, X):
@@ -238,17 +252,21 @@ class SeriesAnomalyDetector(Detector):
         """1 for normal points, −1 for anomalies: integers `(time,)`, or a list of such arrays.
 
         Args:
-            X: As in `score_samples`. Points that score NaN are 1.
+            X: As in `score_samples`. Points that score NaN are 1. `fpr` is a rate per point: of
+                10,000 normal points about 100 are flagged at 0.01, in runs.
         """
         return _each(lambda found: np.where(found < self.offset_, -1, 1), self.score_samples(X))
 
     def intervals(self, X, *, merge=None):
         """The anomalies as intervals of time.
 
+        `fpr` is a rate per point, so that intervals of normal points come with every series that is
+        long enough: for fewer, lower `fpr`, or sort them by score.
+
         Args:
             X: As in `score_samples`.
             merge: Anomalous points with at most this many others between them are of one interval;
-                half a window unless given.
+                an eighth of a window unless given, as far as errors around points reach.
 
         Returns:
             A list of tuples `(start, end, score)`: the first point, the one after the last, and the
@@ -258,8 +276,32 @@ class SeriesAnomalyDetector(Detector):
             ValueError: as `score_samples` does.
         """
         found = self.score_samples(X)
-        merge = self.row_shape_[0] // 2 if merge is None else merge
+        merge = round(self.row_shape_[0] * _NEIGHBOURS) if merge is None else merge
         return _each(lambda scores: _runs(scores, self.offset_, merge), found)
+
+    def explain(self, X):
+        """What each channel adds to the scores: below 0 for what makes a point anomalous.
+
+        Args:
+            X: As in `score_samples`.
+
+        Returns:
+            `(time, channels)`, or a list of such arrays. A point's contributions add up to its
+            score; they are NaN where that is NaN. A channel that is missing around it adds 0.
+
+        Raises:
+            ValueError, NotFittedError: as `score_samples` does.
+        """
+        check_is_fitted(self)
+        series, several = self._series(X, reset=False)
+        score, channels = self._score, self.row_shape_[1]
+        found = []
+        for x in series:
+            shape = (2, score.levels, channels)
+            points = _points(score.shares, self._runner, self.row_shape_, self.stride_, shape)
+            parts = [score.contributions(part) for part in _pieces(x, self._scaler, points)]
+            found.append(np.concatenate(parts))
+        return found if several else found[0]
 
     def stream(self):
         """A new `Stream` for a series that comes in piece by piece.
@@ -312,6 +354,10 @@ class SeriesAnomalyDetector(Detector):
     def _stride(self):
         return max(self.window // 4, 1) if self.stride is None else int(self.stride)
 
+    def _suited(self, row_shape):
+        # Series have no range, whatever the model's card says of images.
+        return super()._suited((math.prod(row_shape),))
+
     def _new_score(self, model):
         return PointScore(model)
 
@@ -325,6 +371,11 @@ class SeriesAnomalyDetector(Detector):
 
     def _checked(self, x, *, reset=False, least=1):
         """One series as an array `(time, channels)` of numbers and NaN."""
+        if rows.is_pipeline(x):
+            raise ValueError(
+                "A series is an array or a data frame, not a pipeline: put it together, or map it "
+                "from a file; and to score one that comes in piece by piece, use `stream()`."
+            )
         if np.ndim(x) < 2:
             # A column by itself has no name to be known by.
             x = x.to_frame() if hasattr(x, "to_frame") else np.reshape(x, (-1, 1))
@@ -390,6 +441,7 @@ class Stream:
     >>> stream = detector.stream()
     >>> for piece in pieces:
     ...     scores = stream.update(piece)
+    ...     anomalous = scores < detector.offset_  # as `predict` decides; False where NaN
     >>> rest = stream.finish()
 
     Args:
@@ -399,7 +451,13 @@ class Stream:
     def __init__(self, detector):
         self._detector = detector
         self._scaler, self._score = detector._scaler, detector._score
-        self._points = _points(self._score, detector._runner, detector.row_shape_, detector.stride_)
+        self._points = _points(
+            self._score.totals,
+            detector._runner,
+            detector.row_shape_,
+            detector.stride_,
+            (2, self._score.levels),
+        )
 
     def update(self, X):
         """Go on with the series.
@@ -417,15 +475,19 @@ class Stream:
         if self._points is None:
             raise ValueError("The series is finished: begin another one with `detector.stream()`.")
         x = self._detector._checked(X, least=0)
-        parts = [self._points.update(self._scaler(part)) for part in rows.chunks(x)]
-        return self._score.of(np.concatenate([self._points.no_errors(), *parts], axis=1))
+        parts = [self._scores(self._points.update(self._scaler(part))) for part in rows.chunks(x)]
+        return np.concatenate([np.empty(0), *parts])
 
     def finish(self):
         """End the series; the scores of its last points: `(m,)`."""
         points, self._points = self._points, None
         if points is None:
             raise ValueError("The series is finished already.")
-        return self._score.of(points.finish())
+        return self._scores(points.finish())
+
+    def _scores(self, totals):
+        errors, expected = totals
+        return self._score.of(errors / expected)
 
 
 class PointScore:
@@ -435,7 +497,8 @@ class PointScore:
         model: The trained `DenoisingEnsemble`.
 
     Attributes:
-        statistics: Arrays `(levels,)` by name: all that was learnt.
+        statistics: Arrays by name, all that was learnt: `base`, `(levels, channels)`; `gaps`,
+            `(levels, 2)`; and `spread`, `(levels,)`.
     """
 
     def __init__(self, model):
@@ -444,47 +507,112 @@ class PointScore:
         self.statistics = {}
 
     def errors(self, x, observed):
-        """The mean squared error around each point of windows, at each level.
+        """The squared errors of windows, 0 where values are missing.
 
         Args:
             x, observed: Tensors `(batch, steps, channels)`, the second 0 where values are missing.
 
         Returns:
-            `(batch, levels, steps)`, at double precision.
+            `(batch, levels, steps, channels)`, at double precision.
         """
         errors = ops.cast(self.model.squared_errors(x), "float64")
         errors = ops.nan_to_num(errors, nan=_WORST, posinf=_WORST)
-        observed = ops.cast(observed, "float64")[:, None]
-        reach = round(x.shape[1] * _NEIGHBOURS / 2)
-        total = _around(ops.sum(errors * observed, axis=-1), reach)
-        return total / ops.maximum(_around(ops.sum(observed, axis=-1), reach), 1.0)
+        return errors * ops.cast(observed, "float64")[:, None]
 
-    def learn(self, errors):
-        """Learn the mean error, and the spread of its logarithm, of points `(levels, n)`.
+    def learn_base(self, errors, observed):
+        """Learn the mean error of each channel from windows to train on, and their `errors`."""
+        counts = observed.sum(axis=(0, 1))
+        sums = errors.sum(axis=(0, 2))
+        least = _LEAST_SHARE * sums.sum(axis=1, keepdims=True) / max(counts.sum(), 1)
+        base = np.maximum(sums / np.maximum(counts, 1), least) + _TINY
+        self.statistics = {"base": base, "gaps": np.zeros((len(base), 2))}
+
+    def learn_gaps(self, errors, observed):
+        """Learn how much larger errors are in windows with gaps, and beside those, from `errors`.
+
+        By least squares: E / B − 1 at a step from what is missing in the window and around.
+        """
+        expected = np.einsum("lc,nsc->nsl", self.statistics["base"], observed)
+        there = observed.any(axis=2)
+        ratios = np.swapaxes(errors.sum(axis=3), 1, 2)[there] / expected[there]
+        missing = np.asarray(self._missing(ops.cast(observed, "float64")))[there]
+        found = np.linalg.lstsq(missing, ratios - 1.0, rcond=None)[0]
+        self.statistics["gaps"] = np.maximum(found.T, 0.0)
+
+    def _missing(self, observed):
+        """What is missing of a window and around each step, as shares: `(batch, steps, 2)`."""
+        steps = observed.shape[1]
+        missing = 1.0 - ops.mean(observed, axis=2)
+        reach = max(round(steps * _NEIGHBOURS), 1)
+        around = _around(missing, reach) / (2 * reach + 1)
+        whole = ops.mean(missing, axis=1, keepdims=True) * ops.ones_like(missing)
+        return ops.stack([whole, around], axis=2)
+
+    def shares(self, x, observed):
+        """What windows tell of their points: the errors E around each, and those to expect, B.
+
+        A missing value is taken to have the error to expect: few values beside a gap prove little.
+
+        Args:
+            x, observed: As in `errors`.
+
+        Returns:
+            `(batch, 2, levels, channels, steps)`, at double precision.
+        """
+        observed = ops.cast(observed, "float64")
+        more = 1.0 + ops.einsum("lk,nsk->nls", self.statistics["gaps"], self._missing(observed))
+        # What is filled in misleads: the more of it, the less a window has to say.
+        votes = ops.mean(observed, axis=(1, 2), keepdims=True) ** _DISTRUST
+        expected = more[..., None] * self.statistics["base"][:, None]
+        known = observed[:, None]
+        errors = self.errors(x, observed) + known * _TINY + (1.0 - known) * expected
+        pair = ops.stack([errors, expected], axis=1) * votes[:, None, None]
+        return _around(ops.swapaxes(pair, 3, 4), round(x.shape[1] * _NEIGHBOURS / 2))
+
+    def totals(self, x, observed):
+        """The same of all channels together: `(batch, 2, levels, steps)`."""
+        return ops.sum(self.shares(x, observed), axis=3)
+
+    def learn(self, ratios):
+        """Learn the spread of log E / B of points `(levels, n)`.
 
         Raises:
             ValueError: no point has an error.
         """
-        errors = errors[:, ~np.isnan(errors[0])] + _TINY
-        if errors.shape[1] == 0:
+        ratios = ratios[:, ~np.isnan(ratios[0])]
+        if ratios.shape[1] == 0:
             raise ValueError(
                 "No point to train on is covered by a window that has half of its values: fit on "
                 "series with fewer gaps, or set a shorter `window` or `stride`."
             )
-        spread = np.log(errors).std(axis=1)
-        self.statistics = {
-            "mean_error": errors.mean(axis=1),
-            # Points that are all alike have no spread to measure others by.
-            "spread": np.where(spread > 1e-6, spread, 1.0),
-        }
+        spread = np.log(ratios).std(axis=1)
+        # Points that are all alike have no spread to measure others by.
+        self.statistics["spread"] = np.where(spread > 1e-6, spread, 1.0)
 
-    def of(self, errors):
-        """The scores of points with these errors, `(levels, n)`: `(n,)`, high for normal points."""
-        total = np.zeros(errors.shape[1])
-        terms = zip(errors, self.statistics["mean_error"], self.statistics["spread"], strict=True)
-        for error, base, spread in terms:  # in one order for any number of points
-            total += np.log((error + _TINY) / base) / spread
+    def of(self, ratios):
+        """The scores of points with these E / B, `(levels, n)`: `(n,)`, high for normal points."""
+        total = np.zeros(ratios.shape[1])
+        for ratio, spread in zip(ratios, self.statistics["spread"], strict=True):
+            total += np.log(ratio) / spread  # in one order for any number of points
         return -total
+
+    def contributions(self, shares):
+        """What each channel adds to the score, of points `(2, levels, channels, n)`.
+
+        The share of a channel of errors e and b is (e − b) · log(E / B) / (E − B) / s, over levels.
+
+        Returns:
+            `(n, channels)`.
+        """
+        errors, expected = shares
+        base = expected.sum(axis=1, keepdims=True)
+        # log(E / B) / (E − B) = log(1 + r) / (r · B), with r = E / B − 1, and 1 / B where r is 0.
+        excess = errors.sum(axis=1, keepdims=True) / base - 1.0
+        near = np.abs(excess) < 1e-6
+        excess = np.where(near, 1.0, excess)
+        slope = np.where(near, 1.0, np.log1p(excess) / excess) / base
+        spread = self.statistics["spread"][:, None, None]
+        return -np.sum((errors - expected) * slope / spread, axis=0).T
 
 
 def _around(values, reach):
@@ -494,21 +622,28 @@ def _around(values, reach):
     return sum(padded[..., start : start + steps] for start in range(2 * reach + 1))
 
 
-def _points(score, runner, shape, stride):
-    """The errors of points of a series that begins, for windows of a shape."""
-    batch_size = int(np.clip(_BATCH_BYTES // (4 * np.prod(shape)), _FEWEST, _MOST))
+def _points(function, runner, row_shape, stride, shape):
+    """`function` of `PointScore`, of shape `(*shape, steps)`, for the points of one series."""
+    batch_size = int(np.clip(_BATCH_BYTES // (4 * np.prod(row_shape)), _FEWEST, _MOST))
 
     def of_windows(x, observed):
-        return runner.run("errors", score.errors, (x, observed), batch_size=batch_size)
+        return runner.run(function.__name__, function, (x, observed), batch_size=batch_size)
 
-    return windows.PointErrors(of_windows, score.levels, shape[0], stride, shape[1])
+    return windows.PointSums(of_windows, shape, row_shape[0], stride, row_shape[1])
 
 
-def _errors(x, scaler, score, runner, shape, stride):
-    """The errors of the points of a series: `(levels, time)`."""
-    points = _points(score, runner, shape, stride)
-    parts = [points.update(scaler(part)) for part in rows.chunks(x)]
-    return np.concatenate([*parts, points.finish()], axis=1)
+def _pieces(x, scaler, points):
+    """A series through `points`, piece by piece."""
+    for part in rows.chunks(x):
+        yield points.update(scaler(part))
+    yield points.finish()
+
+
+def _ratios(x, scaler, score, runner, row_shape, stride):
+    """E / B of the points of a series: `(levels, time)`."""
+    points = _points(score.totals, runner, row_shape, stride, (2, score.levels))
+    pieces = _pieces(x, scaler, points)
+    return np.concatenate([error / expected for error, expected in pieces], axis=1)
 
 
 def _each(function, found):

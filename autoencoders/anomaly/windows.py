@@ -1,4 +1,4 @@
-"""Windows of long series, and the errors of points from those of the windows that cover them."""
+"""Windows of long series, and sums over the windows that cover a point."""
 
 import numpy as np
 
@@ -8,6 +8,9 @@ _MOST_BYTES = 2**29
 
 # The share of the training windows that get a gap more.
 _GAPS = 0.5
+
+# The share of the gaps in some channels only that last for the whole window.
+_LASTING = 0.5
 
 # Windows that are run together, which bounds memory.
 _GROUP = 1024
@@ -38,6 +41,9 @@ def fill(windows):
 def with_gaps(windows, seed):
     """Windows of which half have one more gap, of up to half a window, in some channels or all.
 
+    A third of the gaps end with the window, as where a series ends; a third begin with it. Some
+    channels of several may also be missing throughout.
+
     Args:
         windows: `(n, steps, channels)`.
         seed: Integer.
@@ -49,11 +55,14 @@ def with_gaps(windows, seed):
     count, steps, channels = windows.shape
     lengths = random.integers(1, steps // 2 + 1, count)
     begins = random.integers(1 - lengths, steps)  # long gaps reach beyond the window
+    place = random.integers(3, size=count)
+    begins = np.select([place == 0, place == 1], [0, steps - lengths], begins)
     passed = np.arange(steps) - begins[:, None]
     inside = (passed >= 0) & (passed < lengths[:, None])
-    inside &= random.random((count, 1)) < _GAPS
     which = random.random((count, 1, channels)) < 0.5
     which |= ~which.any(axis=2, keepdims=True) | (random.random((count, 1, 1)) < 0.5)
+    inside |= ~which.all(axis=2) & (random.random((count, 1)) < _LASTING)
+    inside &= random.random((count, 1)) < _GAPS
     return np.where(inside[:, :, None] & which, windows.dtype.type(np.nan), windows)
 
 
@@ -84,38 +93,34 @@ def of_series(parts, steps):
     return windows[_enough(windows)]
 
 
-class PointErrors:
-    """Errors of the points of one series that comes in pieces, whatever the pieces.
+class PointSums:
+    """Sums over the windows that cover a point, of one series that comes in pieces, however cut.
 
-    Windows begin at points 0, stride, 2 · stride, ...; one more ends with the series. The error of
-    a point is the mean over the windows that cover it, added in the order in which they begin. It
-    is final when the series has gone on for a window's length: no later window covers the point.
-    A window that misses more than half of its values covers nothing. A series shorter than a
-    window ends with a gap.
+    Windows begin at points 0, stride, 2 · stride, ...; one more ends with the series. What they
+    tell of a point is added in the order in which they begin. The sum is final when the series has
+    gone on for a window's length: no later window covers the point. A window that misses more than
+    half of its values covers nothing. A series shorter than a window ends with a gap.
 
     Args:
-        of_windows: From windows and where they were observed, `(n, steps, channels)`, to errors
-            `(n, levels, steps)`.
-        levels, steps, stride, channels: Integers.
+        of_windows: From windows and where they were observed, `(n, steps, channels)`, to
+            `(n, *shape, steps)`.
+        shape: Tuple of integers.
+        steps, stride, channels: Integers.
     """
 
-    def __init__(self, of_windows, levels, steps, stride, channels):
+    def __init__(self, of_windows, shape, steps, stride, channels):
         self._of_windows = of_windows
         self._steps, self._stride = steps, stride
         self._rows = np.empty((0, channels), "float32")
-        self._sums = np.empty((levels, 0))
-        self._counts = np.empty(0, "int64")
+        self._sums = np.empty((*shape, 0))
+        self._covered = np.empty(0, bool)
         self._first = 0  # the point that the arrays begin with
         self._next = 0  # the point that the next window begins with
 
-    def no_errors(self):
-        """Errors of no points: `(levels, 0)`."""
-        return np.empty((len(self._sums), 0))
-
     def update(self, rows):
-        """Go on with rows `(n, channels)`; the errors that are final now, `(levels, m)`.
+        """Go on with rows `(n, channels)`; the sums that are final now, `(*shape, m)`.
 
-        NaN where no window or no value tells an error.
+        NaN where there is no window or no value.
         """
         self._append(rows)
         last = self._end - self._steps
@@ -125,7 +130,7 @@ class PointErrors:
         return self._release(last)
 
     def finish(self):
-        """End the series; the errors of the points that are left."""
+        """End the series; the sums of the points that are left."""
         end = self._end
         if 0 < end < self._steps:
             self._append(np.full((self._steps - end, self._rows.shape[1]), np.nan, "float32"))
@@ -139,8 +144,9 @@ class PointErrors:
 
     def _append(self, rows):
         self._rows = np.concatenate([self._rows, rows.astype("float32", copy=False)])
-        self._sums = np.pad(self._sums, ((0, 0), (0, len(rows))))
-        self._counts = np.pad(self._counts, (0, len(rows)))
+        more = np.zeros((*self._sums.shape[:-1], len(rows)))
+        self._sums = np.concatenate([self._sums, more], axis=-1)
+        self._covered = np.pad(self._covered, (0, len(rows)))
 
     def _cover(self, begins):
         begins = begins - self._first
@@ -151,21 +157,20 @@ class PointErrors:
             enough = _enough(windows)
             if not enough.any():
                 continue
-            errors = self._of_windows(*fill(windows[enough]))
-            for begin, error in zip(group[enough], errors, strict=True):
+            found = self._of_windows(*fill(windows[enough]))
+            for begin, one in zip(group[enough], found, strict=True):
                 covered = slice(begin, begin + self._steps)
-                self._sums[:, covered] += error
-                self._counts[covered] += 1
+                self._sums[..., covered] += one
+                self._covered[covered] = True
 
     def _release(self, until):
         count = max(until - self._first, 0)
-        known = (self._counts[:count] > 0) & ~np.isnan(self._rows[:count]).all(axis=1)
-        errors = np.full((len(self._sums), count), np.nan)
-        np.divide(self._sums[:, :count], self._counts[:count], out=errors, where=known)
-        self._rows, self._counts = self._rows[count:], self._counts[count:]
-        self._sums = self._sums[:, count:]
+        known = self._covered[:count] & ~np.isnan(self._rows[:count]).all(axis=1)
+        sums = np.where(known, self._sums[..., :count], np.nan)
+        self._rows, self._covered = self._rows[count:], self._covered[count:]
+        self._sums = self._sums[..., count:]
         self._first += count
-        return errors
+        return sums
 
 
 def _at_least(rows, steps):
