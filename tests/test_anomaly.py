@@ -374,6 +374,8 @@ def test_training_goes_on_with_what_was_fitted_and_on_the_same_rows():
     assert found.provenance_["calibrated_on"] == 31
     with pytest.raises(ValueError, match=r"'noise_levels'.* have changed"):
         found.set_params(noise_levels=(0.5,)).fit(x)
+    array = detector(warm_start=True, noise_levels=np.array([0.5, 1.0])).fit(x).fit(x)
+    assert array.model_.epochs_trained == 4
 
 
 def test_an_interrupted_fit_leaves_the_detector_as_it_was(monkeypatch):

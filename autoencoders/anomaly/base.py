@@ -89,7 +89,6 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
                 "row_shape": list(self.row_shape_),
                 "features": self.n_features_in_,
                 "feature_names": [*getattr(self, "feature_names_in_", [])] or None,
-                "calibrated": self.calibration_scores_ is not None,
                 "seed": self._seed,
                 "split": self._split,
                 "provenance": self.provenance_,
@@ -241,7 +240,11 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
         """
         if not (self.warm_start and self.built):
             return False
-        changed = [name for name, value in self._made_with.items() if self._argument(name) != value]
+        changed = [
+            name
+            for name, value in self._made_with.items()
+            if self._argument(name) is not value and not np.array_equal(self._argument(name), value)
+        ]
         if changed:
             raise ValueError(
                 f"`warm_start` goes on with the model that was fitted, but {changed} have changed "

@@ -306,9 +306,7 @@ class AnomalyDetector(Detector):
 
     def _chunks(self, X):
         if not rows.is_pipeline(X):
-            X = self._array(X, reset=False)
-            self._check_row_shape(X)
-            yield from rows.chunks(X)
+            yield from rows.chunks(self._array(X, reset=False))
             return
         for part in rows.batches(X):
             self._check_row_shape(part)

@@ -23,7 +23,7 @@ _LARGEST_LOG_VARIANCE = 30.0
 _OUTSIDE = 100.0
 
 # Mean squared errors below this, in standardised units, are the arithmetic's, not the data's.
-_TINY = 1e-8
+TINY = 1e-8
 
 
 class Score:
@@ -81,9 +81,9 @@ class MultiScale(Score):
 
     score = Σ over levels of log(E / B) / s, where E is the row's mean squared error at a level (see
     `DenoisingEnsemble.squared_errors`), B its mean over the training rows, and s the standard
-    deviation of log E over the training rows. (B
-    in place of the mean of log E shifts all scores alike.) The share of feature f, of errors e
-    and training mean b, is (e − b) · log(E / B) / (E − B), which adds up exactly.
+    deviation of log E over the training rows. (B in place of the mean of log E shifts all scores
+    alike.) The share of feature f, of errors e and training mean b, is
+    (e − b) · log(E / B) / (E − B), which adds up exactly.
     """
 
     needs_statistics = True
@@ -106,7 +106,7 @@ class MultiScale(Score):
         """Each feature's share of the mean squared error: `(batch, levels, *row_shape)`."""
         errors = _double(self.model.squared_errors(x))
         divisor = _divisor(self.model, x, rank=len(errors.shape))
-        return errors / divisor + _TINY / math.prod(errors.shape[2:])
+        return errors / divisor + TINY / math.prod(errors.shape[2:])
 
     def of(self, x):
         """The sum of the standardised logarithms."""
@@ -121,11 +121,7 @@ class MultiScale(Score):
         errors, mean = self._errors(x), self.statistics["mean_error"]
         axes = tuple(range(2, len(errors.shape)))
         base = mean.sum(axis=tuple(range(1, mean.ndim)), keepdims=True)
-        # log(E / B) / (E − B) = log(1 + r) / (r · B), with r = E / B − 1, and 1 / B where r is 0.
-        ratio = ops.sum(errors, axis=axes, keepdims=True) / base - 1.0
-        near = ops.abs(ratio) < 1e-6
-        ratio = ops.where(near, 1.0, ratio)
-        slope = ops.where(near, 1.0, ops.log1p(ratio) / ratio) / base
+        slope = log_slope(ops.sum(errors, axis=axes, keepdims=True), base)
         spread = self.statistics["spread"].reshape(-1, *[1] * len(axes))
         return ops.sum((errors - mean) * slope / spread, axis=1)
 
@@ -315,6 +311,14 @@ def get(score, model):
     names = (score,) if isinstance(score, str) else score
     parts = [SCORES[name](model) for name in names]
     return parts[0] if isinstance(score, str) else Sum(model, parts)
+
+
+def log_slope(error, base):
+    """log(E / B) / (E − B), which is 1 / B where both are equal, at double precision."""
+    excess = error / base - 1.0
+    near = ops.abs(excess) < 1e-6
+    excess = ops.where(near, 1.0, excess)
+    return ops.where(near, 1.0, ops.log1p(excess) / excess) / base
 
 
 def _double(x):

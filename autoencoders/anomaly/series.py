@@ -12,15 +12,13 @@ from autoencoders.anomaly import rows, windows
 from autoencoders.anomaly.base import Detector, all_or_nothing, counts, provenance, rate
 from autoencoders.anomaly.ensemble import NOISE_LEVELS
 from autoencoders.anomaly.scaling import Scaler
+from autoencoders.anomaly.scores import TINY, log_slope
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.rows import RowRunner
 
 # Errors are added up over this share of a window around each point: the error of a single point
 # is often small by chance, and its logarithm then tells little.
 _NEIGHBOURS = 1 / 8
-
-# Mean squared errors below this, in standardised units, are the arithmetic's, not the data's.
-_TINY = 1e-8
 
 # A channel that is reconstructed (nearly) exactly is expected to have this share of the mean error.
 _LEAST_SHARE = 0.01
@@ -180,9 +178,10 @@ class SeriesAnomalyDetector(Detector):
         filled, observed = windows.fill(scaled)
         steps += self._train(model, given, filled)
         score, runner, stride = PointScore(model), RowRunner(model), self._stride()
-        filled, observed = filled[::stride], observed[::stride]
+        some = slice(None, None, max(self.window // 4, 1))  # neighbours tell the same
+        filled, observed = filled[some], observed[some]
         score.learn_base(runner.run("errors", score.errors, (filled, observed)), observed)
-        given, observed = given[::stride], given_observed[::stride]
+        given, observed = given[some], given_observed[some]
         score.learn_gaps(runner.run("errors", score.errors, (given, observed)), observed)
         ratios = [_ratios(x, scaler, score, runner, scaled.shape[1:], stride) for x in series]
         pairs = list(zip(ratios, ends, strict=True))
@@ -524,7 +523,7 @@ class PointScore:
         counts = observed.sum(axis=(0, 1))
         sums = errors.sum(axis=(0, 2))
         least = _LEAST_SHARE * sums.sum(axis=1, keepdims=True) / max(counts.sum(), 1)
-        base = np.maximum(sums / np.maximum(counts, 1), least) + _TINY
+        base = np.maximum(sums / np.maximum(counts, 1), least) + TINY
         self.statistics = {"base": base, "gaps": np.zeros((len(base), 2))}
 
     def learn_gaps(self, errors, observed):
@@ -565,7 +564,7 @@ class PointScore:
         votes = ops.mean(observed, axis=(1, 2), keepdims=True) ** _DISTRUST
         expected = more[..., None] * self.statistics["base"][:, None]
         known = observed[:, None]
-        errors = self.errors(x, observed) + known * _TINY + (1.0 - known) * expected
+        errors = self.errors(x, observed) + known * TINY + (1.0 - known) * expected
         pair = ops.stack([errors, expected], axis=1) * votes[:, None, None]
         return _around(ops.swapaxes(pair, 3, 4), round(x.shape[1] * _NEIGHBOURS / 2))
 
@@ -606,11 +605,7 @@ class PointScore:
         """
         errors, expected = shares
         base = expected.sum(axis=1, keepdims=True)
-        # log(E / B) / (E − B) = log(1 + r) / (r · B), with r = E / B − 1, and 1 / B where r is 0.
-        excess = errors.sum(axis=1, keepdims=True) / base - 1.0
-        near = np.abs(excess) < 1e-6
-        excess = np.where(near, 1.0, excess)
-        slope = np.where(near, 1.0, np.log1p(excess) / excess) / base
+        slope = ops.convert_to_numpy(log_slope(errors.sum(axis=1, keepdims=True), base))
         spread = self.statistics["spread"][:, None, None]
         return -np.sum((errors - expected) * slope / spread, axis=0).T
 

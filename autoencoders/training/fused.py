@@ -10,6 +10,8 @@ However many of a chunk's steps a launch runs, it is the same program that runs 
 Keras's loop looks in does not change a single bit.
 """
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -46,7 +48,9 @@ class Feed:
         self._parts = [id(array) for array in arrays]
         row_bytes = sum(array.nbytes // len(array) for array in different.values())
         batch_bytes = max(row_bytes * order.batch_size, 1)
-        self.chunk_steps = int(np.clip(_CHUNK_BYTES // batch_bytes, 1, _CHUNK_STEPS))
+        most = int(np.clip(_CHUNK_BYTES // batch_bytes, 1, _CHUNK_STEPS))
+        # Of one length: Keras's progress bar counts whole launches, and XLA pads the last one.
+        self.chunk_steps = math.ceil(self.steps / math.ceil(self.steps / most))
 
     @property
     def batch_size(self):

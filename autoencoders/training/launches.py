@@ -1,6 +1,5 @@
 """Programs of many steps, in the place of what Keras's loops launch for every batch."""
 
-import math
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -81,9 +80,7 @@ class Launches:
         launch = Launch(self.steps_per_execution or 1, None, checked)
         if feed is not None:
             self._programs.refresh()
-            # Even launches: Keras's progress bar counts whole ones.
-            launches = math.ceil(feed.steps / feed.chunk_steps)
-            steps = 1 if choice.every_batch(callbacks) else math.ceil(feed.steps / launches)
+            steps = 1 if choice.every_batch(callbacks) else feed.chunk_steps
             launch = Launch(steps, feed, checked=True)
             if loop != "train":  # there it is the epoch that begins
                 feed.begin(xla=self.jit_compile is True and loop == "test")
