@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test thorough figures benchmarks benchmarks-anomaly lint wheel clean
+.PHONY: demo test thorough verify figures benchmarks benchmarks-anomaly lint wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/autoencoders demo
@@ -17,6 +17,10 @@ test: $(VENV)/installed
 # The checks of the models that `make test` leaves out: other arguments of builders it does check.
 thorough: $(VENV)/installed
 	$(BIN)/python -m pytest -m thorough tests/test_zoo_models.py
+
+# Every bundled file's hash, and its figures measured again.
+verify: $(VENV)/installed
+	$(BIN)/autoencoders verify
 
 # Trains on full MNIST until the published figures are reached, and every model on the digits: a
 # quarter of an hour.

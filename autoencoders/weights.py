@@ -31,6 +31,18 @@ class Weights(NamedTuple):
         return self.path.name.endswith(".keras")
 
 
+def entry(name, tag):
+    """What a model's card says of the weights of a tag.
+
+    Raises:
+        ValueError: no such model or tag; the message suggests the nearest.
+    """
+    tags = registry.card(name)["weights"]
+    if tag not in tags:
+        raise ValueError(registry.unknown(f"weights of {name}", tag, tags))
+    return tags[tag]
+
+
 def find(name, source):
     """Find the weights that `source` names, and verify their hash before anything parses them.
 
@@ -162,7 +174,7 @@ def transplant(trained, model):
         )
 
 
-def save(model, path, name, arguments):
+def save(model, path, name, arguments, *, half=False):
     """Write a model's weights alone, with the arguments that rebuild the model.
 
     Args:
@@ -170,6 +182,7 @@ def save(model, path, name, arguments):
         path: File name ending in `.weights.h5`.
         name: The model's name in the zoo.
         arguments: Arguments of its builder, as JSON can hold them.
+        half: Whether to write half precision, compressed.
 
     Returns:
         The file's `sha256` and `size` in bytes, as a dict.
@@ -181,9 +194,38 @@ def save(model, path, name, arguments):
     twin.build_from_config(model.get_build_config())
     twin.set_weights(model.get_weights())
     twin.save_weights(path, overwrite=True)
+    if half:
+        _halve(path)
     with h5py.File(path, "a") as file:
         file.attrs[_ATTRIBUTE] = json.dumps({"name": name, "arguments": arguments})
     return {"sha256": _sha256(Path(path)), "size": Path(path).stat().st_size}
+
+
+def _halve(path):
+    """Write a file anew with its single-precision tensors in half precision, compressed."""
+    import h5py
+    import numpy as np
+
+    halved = Path(f"{path}.half")
+    with h5py.File(path) as old, h5py.File(halved, "w", libver="latest") as new:
+
+        def copy(name, item):
+            if isinstance(item, h5py.Group):
+                copied = new.require_group(name)
+            else:
+                tensor = item[()]
+                fits = np.abs(tensor).max(initial=0) <= np.finfo(np.float16).max
+                if tensor.dtype == np.float32 and fits:
+                    tensor = tensor.astype(np.float16)
+                packed = {"compression": "gzip", "shuffle": True} if tensor.ndim else {}
+                copied = new.create_dataset(name, data=tensor, **packed)
+            for key, value in item.attrs.items():
+                copied.attrs[key] = value
+
+        for key, value in old.attrs.items():
+            new.attrs[key] = value
+        old.visititems(copy)
+    halved.replace(path)
 
 
 class _Named(NamedTuple):

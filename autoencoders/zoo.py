@@ -130,12 +130,23 @@ def load(path):
     return keras.saving.load_model(path)
 
 
-def compile_arguments(recipe):
-    """What a recipe says to `compile`: its optimizers, as Keras objects."""
-    arguments = {"optimizer": _optimizer(recipe.get("optimizer", {"name": "adam"}))}
+def compile_arguments(recipe, steps=None):
+    """What a recipe says to `compile`: its optimizers, as Keras objects.
+
+    Args:
+        recipe: As on a card.
+        steps: The steps of a whole training, over which the learning rates fall to 0 if the recipe
+            has `"schedule": "cosine"`; without, they are constant, as for fine-tuning.
+    """
+
+    def optimizer(spec):
+        spec = {"name": spec} if isinstance(spec, str) else spec
+        return _optimizer(spec, steps if "schedule" in recipe else None)
+
+    arguments = {"optimizer": optimizer(recipe.get("optimizer", "adam"))}
     if "phase_optimizers" in recipe:
         arguments["phase_optimizers"] = {
-            phase: _optimizer(spec) for phase, spec in recipe["phase_optimizers"].items()
+            phase: optimizer(spec) for phase, spec in recipe["phase_optimizers"].items()
         }
     return arguments
 
@@ -148,12 +159,21 @@ def pretraining_arguments(recipe):
     return arguments
 
 
-def _optimizer(spec):
+def _optimizer(spec, steps=None):
     import keras
 
     spec = {"name": spec} if isinstance(spec, str) else spec
-    return keras.optimizers.get(
+    optimizer = keras.optimizers.get(
         {"class_name": spec["name"], "config": {k: v for k, v in spec.items() if k != "name"}}
+    )
+    if steps is None:
+        return optimizer
+    rate = float(optimizer.learning_rate)
+    return type(optimizer).from_config(
+        {
+            **optimizer.get_config(),
+            "learning_rate": keras.optimizers.schedules.CosineDecay(rate, steps),
+        }
     )
 
 

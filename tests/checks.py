@@ -31,16 +31,18 @@ def check_autoencoder(name):
     keras.utils.set_random_seed(0)
     data = _data(name)
     check_config(name, data)
-    check_fit_forms(name, data)
-    check_loss_terms(name, data)
     check_gradients(name, data)
     check_phases(name, data)
-    check_batch_size(name, data)
     check_seeds(name, data)
     check_own_networks(name, data)
-    check_sampling(name, data)
     check_mixed_precision(name, data)
-    check_bad_input(name, data)
+    # One model for these: tracing its programs is what takes the time.
+    model = build(name)
+    check_fit_forms(model, data)
+    check_loss_terms(model, data)
+    check_batch_size(model, data)
+    check_bad_input(model, data)
+    check_sampling(model, data)
 
 
 def check_config(name, data):
@@ -55,9 +57,8 @@ def check_config(name, data):
     assert json.loads(json.dumps(model.get_config())) == json.loads(json.dumps(twin.get_config()))
 
 
-def check_fit_forms(name, data):
+def check_fit_forms(model, data):
     """Every way in which Keras takes data trains, and shapes come back as they should."""
-    model = build(name)
     before = model.get_weights()
     model.fit(*data.train, batch_size=BATCH, verbose=0)
     assert _moved(before, model.get_weights())
@@ -87,9 +88,8 @@ def check_fit_forms(name, data):
     np.testing.assert_array_equal(errors[::7], model.reconstruction_error(every_seventh))
 
 
-def check_loss_terms(name, data):
+def check_loss_terms(model, data):
     """`loss` is the sum of the first phase's terms; training and evaluation log the same names."""
-    model = build(name)
     declared = ["loss", *(name for phase in model.phases for name in phase.logged)]
     history = model.fit(*data.train, batch_size=BATCH, verbose=0).history
     assert set(history) == set(declared)
@@ -138,9 +138,8 @@ def check_phases(name, data):
                 )
 
 
-def check_batch_size(name, data):
+def check_batch_size(model, data):
     """The loss is a mean over rows: its size does not depend on the batch size."""
-    model = build(name)
     small = model.evaluate(*data.train, batch_size=ROWS // 8, verbose=0, return_dict=True)
     large = model.evaluate(*data.train, batch_size=ROWS, verbose=0, return_dict=True)
     # What is estimated from a batch as a whole is declared so, and the loss may be made of it.
@@ -182,9 +181,8 @@ def check_own_networks(name, data):
     assert model.predict(data.given, verbose=0).shape == data.x.shape
 
 
-def check_sampling(name, data):
+def check_sampling(model, data):
     """Every model generates: from its prior, or from a density fitted to its codes."""
-    model = build(name)
     if model.prior is None:
         with pytest.raises(ValueError, match="fit_prior"):
             model.sample(2)
@@ -216,9 +214,8 @@ def check_mixed_precision(name, data):
         assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
 
-def check_bad_input(name, data):
+def check_bad_input(model, data):
     """NaN, a wrong shape and a wrong dtype raise a ValueError; the weights stay as they were."""
-    model = build(name)
     model.fit(*data.train, batch_size=BATCH, verbose=0)
     before = model.get_weights()
     x = data.x

@@ -38,20 +38,6 @@ def test_linear_autoencoder_against_pca(mnist):
     assert error == pytest.approx(pca, rel=0.005)
 
 
-@pytest.mark.parametrize("name", autoencoders.list_models(pretrained="mnist"))
-def test_bundled_weights_have_the_figures_of_their_card(name, mnist):
-    model = autoencoders.get(name, weights="mnist")
-    figures = autoencoders.info(name)["weights"]["mnist"]["figures"]
-    logs = model.evaluate(mnist[1], batch_size=1000, verbose=0, return_dict=True)
-    logs["squared_error"] = metrics.squared_error(model, mnist[1])
-    print(f"{name}: {logs}")
-    for figure, value in figures.items():
-        assert logs[figure] == pytest.approx(value, rel=0.01), figure
-    pca = metrics.pca_squared_error(*mnist, model.latent_shape[0])
-    # The plain autoencoder, which has nothing else to do, has to be far better.
-    assert logs["squared_error"] < (0.5 * pca if name == "ae_mlp" else pca)
-
-
 @pytest.mark.parametrize("name", autoencoders.list_models())
 def test_every_model_beats_the_mean_image(name):
     """From `get` to `fit` in one line each, on the digits, at the card's sizes."""

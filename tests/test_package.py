@@ -29,6 +29,7 @@ FLOORS = [
     {"models"},
     {"weights", "zoo"},
     {"anomaly", "metrics", "datasets", "plots"},
+    {"recipes"},
     {"cli"},
 ]
 
@@ -106,7 +107,13 @@ def test_cards_are_data_and_complete():
             path = registry.zoo_folder() / "weights" / entry["file"]
             assert path.stat().st_size == entry["size"]
             assert hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"]
-            assert {"dataset", "arguments", "recipe", "figures", "parameters"} <= set(entry), name
+            assert set(entry) == {
+                *("file", "sha256", "size", "dataset", "parameters", "arguments", "recipe"),
+                *("figures", "baseline", "tolerance"),
+            }, name
+            assert entry["size"] <= 12e6
+    sizes = [e["size"] for card in registry.cards().values() for e in card["weights"].values()]
+    assert sum(sizes) <= 60e6
     files = {entry["file"] for c in registry.cards().values() for entry in c["weights"].values()}
     assert files == {path.name for path in (registry.zoo_folder() / "weights").iterdir()}
 

@@ -1,8 +1,6 @@
 """`autoencoders train`: train a model on a data set by its recipe, resumably."""
 
-import hashlib
 import json
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-import autoencoders
-from autoencoders import registry, weights, zoo
+from autoencoders import recipes, registry, weights
 from autoencoders.cli.quiet import import_keras
 
 console = Console()
-
-# A save takes as long as several epochs of a small model.
-_SECONDS_BETWEEN_CHECKPOINTS = 2
 
 
 def train(
@@ -35,6 +29,10 @@ def train(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Likewise.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Likewise.")] = None,
     seed: Annotated[int | None, typer.Option(help="Likewise.")] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option("--recipe", help="Other entry, as in schedule=cosine; repeatable."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file if it exists.")
     ] = False,
@@ -42,127 +40,58 @@ def train(
         bool,
         typer.Option("--publish", help="Into the zoo of this source tree, and onto the card."),
     ] = False,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="With --publish: how far a reproduction may be off, relatively."),
+    ] = None,
 ):
     """Train a model on a data set and measure it on the test set.
 
     The settings are those with which the bundled weights for this data set were trained, or else
     the card's recipe. Interrupt it at any time: the same command goes on where it stopped.
     """
-    card = autoencoders.info(name)
+    registry.card(name)
     if publish == (save is not None):
         raise ValueError("Say where the result goes: --save PATH, or --publish.")
-    path = registry.zoo_folder() / "weights" / f"{name}.{data}.weights.h5" if publish else save
+    path = recipes.published(name, data) if publish else save
     if not path.name.endswith((".keras", ".weights.h5")):
         raise ValueError(f"--save takes a .keras or a .weights.h5 file, got {path}.")
     if path.exists() and not (overwrite or publish):
         raise ValueError(f"{path} exists; --overwrite replaces it.")
-    (x_train, y_train), (x_test, y_test) = autoencoders.datasets.load(data)
-    if len(card["kwargs"]["input_shape"]) == 2 and x_train.shape[3:] == (1,):
-        x_train, x_test = x_train[..., 0], x_test[..., 0]  # a grey image's rows as time
-
-    earlier = card["weights"].get(data, {"arguments": {}, "recipe": card["recipe"]})
-    chosen = {**card["kwargs"], **earlier["arguments"], **_parse(arguments or [])}
-    options = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
-    given = {key: value for key, value in options.items() if value is not None}
-    recipe = {**earlier["recipe"], "dataset": data, **given}
+    changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed, **_parse(recipe or [])}
+    run, rows = recipes.load(name, data, _parse(arguments or []), **changes)
     if learning_rate is not None:
-        recipe["optimizer"] = {**recipe["optimizer"], "learning_rate": learning_rate}
-    if "input_shape" in _parse(arguments or []):
-        raise ValueError("--set input_shape: the data set determines it.")
-    chosen["input_shape"] = list(x_train.shape[1:])
+        optimizer = {**run.recipe["optimizer"], "learning_rate": learning_rate}
+        run = run._replace(recipe={**run.recipe, "optimizer": optimizer})
 
-    model, partial = _fit(name, chosen, recipe, x_train, y_train, path)
-    labels = y_test if model.labels else None
-    figures = model.evaluate(x_test, labels, batch_size=1000, verbose=0, return_dict=True)
-    given = (x_test, y_test) if model.needs_labels else x_test
-    figures["squared_error"] = autoencoders.metrics.squared_error(model, given)
-    _report(model, figures, x_train, x_test)
-    if path.suffix == ".keras":
-        model.save(path)
+    model, partial = fit(run, rows, path)
+    if publish:
+        entry = recipes.publish(model, run, rows, tolerance)
+        figures, bar = entry["figures"], recipes.Baseline(**entry["baseline"])
     else:
-        entry = {
-            "file": path.name,
-            **weights.save(model, path, name, chosen),
-            "dataset": data,
-            "parameters": model.count_params(),
-            "arguments": chosen,
-            "recipe": recipe,
-            "figures": {key: float(f"{value:.6g}") for key, value in figures.items()},
-        }
-        if publish:
-            _write_on_card(name, data, entry)
+        if path.suffix == ".keras":
+            model.save(path)
+        else:
+            weights.save(model, path, name, run.arguments)
+        figures, bar = recipes.measure(name, path, rows), recipes.baseline(model, name, rows)
+    table = Table("measured on the test set", "", box=None, header_style="bold")
+    for key, value in figures.items():
+        table.add_row(key, f"{value:.4f}")
+    table.add_row(f"squared_error of the baseline, {bar.rule}", f"{bar.squared_error:.4f}")
+    console.print(table)
     partial.unlink()
     console.print(f"Saved to [bold]{path}[/bold]")
 
 
-def _fit(name, chosen, recipe, x_train, y_train, path):
-    keras = import_keras()
-    # Named by the settings, so that another run's state is never taken for this one's; but more
-    # epochs of the same run go on from what there is.
-    settings = json.dumps([name, chosen, {**recipe, "epochs": None}], sort_keys=True)
-    digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
-    partial = path.with_name(f".{path.name}.{digest}.partial.keras")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if partial.is_file():
-        model = autoencoders.load(partial)
-        if model.epochs_trained > recipe["epochs"]:
-            raise ValueError(
-                f"{partial} has had {model.epochs_trained} epochs already, more than the "
-                f"{recipe['epochs']} asked for; delete it to start anew."
-            )
-        if model.epochs_trained:
-            console.print(f"Going on after epoch {model.epochs_trained}, from {partial}")
-    else:
-        keras.utils.set_random_seed(recipe["seed"])
-        model = autoencoders.get(name, compile=False, **chosen)
-        model.compile(**zoo.compile_arguments(recipe))
-
-    last_saved = None
-
-    def checkpoint():
-        # Written beside and then renamed, so that an interruption leaves the old one or the new.
-        written = partial.with_name(f"{partial.stem}.new.keras")
-        model.save(written)
-        written.replace(partial)
-
-    def on_epoch_end(epoch, logs):
-        nonlocal last_saved
-        now = time.monotonic()
-        recent = last_saved is not None and now - last_saved < _SECONDS_BETWEEN_CHECKPOINTS
-        if recent and epoch + 1 < recipe["epochs"]:
-            return
-        checkpoint()
-        last_saved = time.monotonic()
-
+def fit(run, data, path):
+    """Train with progress; an interruption says how to go on. Returns model and checkpoint."""
+    import_keras()
     try:
-        if "pretraining" in recipe and not model.epochs_trained:
-            pretraining = zoo.pretraining_arguments(recipe)
-            model.pretrain(x_train, **pretraining, on_layer_end=lambda layers: checkpoint())
-            console.print("Fine-tuning all layers")
-        model.fit(
-            x_train,
-            y_train if model.labels else None,
-            epochs=recipe["epochs"],
-            initial_epoch=model.epochs_trained,
-            batch_size=recipe["batch_size"],
-            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)],
-        )
+        model = recipes.train(run, data, path, say=console.print)
     except KeyboardInterrupt:
-        partial.with_name(f"{partial.stem}.new.keras").unlink(missing_ok=True)
         console.print("\nInterrupted. The same command goes on where it last saved.")
         raise typer.Exit(130) from None
-    return model, partial
-
-
-def _report(model, figures, x_train, x_test):
-    table = Table("measured on the test set", "", box=None, header_style="bold")
-    for key, value in figures.items():
-        table.add_row(key, f"{value:.4f}")
-    components = model.latent_shape[0] if len(model.latent_shape) == 1 else 0
-    if 0 < components < x_train[0].size:
-        pca = autoencoders.metrics.pca_squared_error(x_train, x_test, components)
-        table.add_row(f"squared_error of PCA with {components} components", f"{pca:.4f}")
-    console.print(table)
+    return model, recipes.checkpoint(run, path)
 
 
 def _parse(arguments):
@@ -177,10 +106,3 @@ def _parse(arguments):
         except json.JSONDecodeError:
             parsed[key] = value
     return parsed
-
-
-def _write_on_card(name, tag, entry):
-    path = registry.zoo_folder() / f"{name}.json"
-    card = json.loads(path.read_text(encoding="utf-8"))
-    card["weights"] = dict(sorted({**card["weights"], tag: entry}.items()))
-    path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

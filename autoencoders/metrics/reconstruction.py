@@ -2,6 +2,11 @@
 
 import math
 
+import numpy as np
+
+# Rows from which the levels of a quantiser are learnt.
+_QUANTISER_ROWS = 5000
+
 
 def squared_error(model, x):
     """Mean over rows of the squared error summed over features.
@@ -30,3 +35,42 @@ def pca_squared_error(x_train, x_test, n_components):
     pca = PCA(n_components, svd_solver="covariance_eigh").fit(train)
     error = test - pca.inverse_transform(pca.transform(test))
     return float((error.astype("float64") ** 2).sum(axis=1).mean())
+
+
+def pca_squared_error_at(bits, x_train, x_test):
+    """`squared_error` of PCA whose components are quantised, with so many bits for a row.
+
+    The peer of a discrete code. Bit by bit goes where it helps most; a component of b bits has the
+    2^b levels that Lloyd's algorithm finds (Lloyd, "Least squares quantization in PCM", 1982).
+
+    Args:
+        bits: Bits that a row's code has, rounded down.
+        x_train, x_test: Arrays `(n, ...)`.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.decomposition import PCA
+
+    train, test = (x.reshape(len(x), -1) for x in (x_train, x_test))
+    pca = PCA(svd_solver="covariance_eigh").fit(train)
+    rows = np.random.default_rng(0).permutation(len(train))[:_QUANTISER_ROWS]
+    train, test = (pca.transform(x).astype("float64").T for x in (train[rows], test))
+
+    def quantiser(component, levels):
+        means = KMeans(levels, n_init=1, random_state=0).fit(train[component][:, np.newaxis])
+        return means, means.inertia_ / len(rows)
+
+    errors = np.square(train).mean(axis=1)
+    spent, chosen, candidates = np.zeros(len(errors), int), {}, {}
+    for _ in range(int(bits)):
+        # The components lie in order of their variance: the first unused one goes before the rest.
+        for component in range(min(np.count_nonzero(spent) + 1, len(errors))):
+            if component not in candidates:
+                candidates[component] = quantiser(component, 2 ** (spent[component] + 1))
+        best = max(candidates, key=lambda c: errors[c] - candidates[c][1])
+        chosen[best], errors[best] = candidates.pop(best)
+        spent[best] += 1
+    squares = np.square(test).mean(axis=1)
+    for component, means in chosen.items():
+        codes = test[component][:, np.newaxis]
+        squares[component] = np.square(codes - means.cluster_centers_[means.predict(codes)]).mean()
+    return float(squares.sum())

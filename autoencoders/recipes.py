@@ -1,0 +1,335 @@
+"""Carrying out a card's recipe: train a model, write its weights, measure them, judge them.
+
+What `autoencoders train`, `reproduce` and `verify` have in common, so that a figure on a card, its
+reproduction and its verification are one computation.
+"""
+
+import hashlib
+import json
+import math
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from autoencoders import datasets, metrics, registry, weights, zoo
+
+# The figures that a second training is held against; the others are parts of these.
+COMPARED = ("loss", "squared_error")
+
+# How far half precision may move them, relatively.
+_HALF_PRECISION = 1e-3
+
+# A save takes as long as several epochs of a small model.
+_SECONDS_BETWEEN_CHECKPOINTS = 2
+
+
+class Run(NamedTuple):
+    """A model to be trained: its name, the builder's arguments, and the recipe."""
+
+    name: str
+    arguments: dict
+    recipe: dict
+
+    @property
+    def dataset(self):
+        """The name of the data set, which is the weights' tag as well."""
+        return self.recipe["dataset"]
+
+
+class Data(NamedTuple):
+    """What a run trains on and is measured on: rows `(n, ...)` and integer labels `(n,)`."""
+
+    x: np.ndarray
+    y: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+
+def load(name, dataset, arguments=None, **changes):
+    """The run of a model on a data set, and its data.
+
+    Args:
+        name: The model's name.
+        dataset: The data set's.
+        arguments: Arguments of the builder in place of those that the bundled weights for that
+            data set were trained with, or else of the card's.
+        changes: Entries of the recipe, likewise; None for no change.
+
+    Raises:
+        ValueError: unknown names, or an `input_shape` among the arguments.
+    """
+    card = registry.card(name)
+    arguments = arguments or {}
+    if "input_shape" in arguments:
+        raise ValueError("`input_shape` cannot be set: the data set determines it.")
+    (x, y), (x_test, y_test) = datasets.load(dataset)
+    if len(card["kwargs"]["input_shape"]) == 2 and x.shape[3:] == (1,):
+        x, x_test = x[..., 0], x_test[..., 0]  # a grey image's rows as time
+    earlier = card["weights"].get(dataset, {"arguments": {}, "recipe": card["recipe"]})
+    arguments = {**card["kwargs"], **earlier["arguments"], **arguments}
+    arguments["input_shape"] = list(x.shape[1:])
+    changes = {key: value for key, value in changes.items() if value is not None}
+    recipe = {**earlier["recipe"], **changes, "dataset": dataset}
+    return Run(name, arguments, recipe), Data(x, y, x_test, y_test)
+
+
+def train(run, data, path, say=print):
+    """Train a model by its recipe, or go on with a training that was interrupted.
+
+    Args:
+        run, data: As from `load`.
+        path: The file that the result is meant for. What was trained so far lies beside it, in
+            `checkpoint(run, path)`, until the caller deletes it.
+        say: Function that is told, in a line, where the training stands.
+
+    Returns:
+        The trained model, compiled.
+    """
+    import keras
+
+    import autoencoders
+
+    recipe, partial = run.recipe, checkpoint(run, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if partial.is_file():
+        model = autoencoders.load(partial)
+        if model.epochs_trained > recipe["epochs"]:
+            raise ValueError(
+                f"{partial} has had {model.epochs_trained} epochs already, more than the "
+                f"{recipe['epochs']} asked for; delete it to start anew."
+            )
+        if model.epochs_trained:
+            say(f"Going on after epoch {model.epochs_trained}, from {partial}")
+    else:
+        keras.utils.set_random_seed(recipe["seed"])
+        model = autoencoders.get(run.name, compile=False, **run.arguments)
+        steps = math.ceil(len(data.x) / recipe["batch_size"]) * recipe["epochs"]
+        model.compile(**zoo.compile_arguments(recipe, steps))
+    if "pretraining" in recipe and not model.epochs_trained:
+        pretraining = zoo.pretraining_arguments(recipe)
+        model.pretrain(data.x, **pretraining, on_layer_end=lambda layers: _write(model, partial))
+        say("Fine-tuning all layers")
+    model.fit(
+        data.x,
+        _training_labels(run, data.y) if model.labels else None,
+        epochs=recipe["epochs"],
+        initial_epoch=model.epochs_trained,
+        batch_size=recipe["batch_size"],
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=_checkpoints(model, run, partial))],
+    )
+    return model
+
+
+def checkpoint(run, path):
+    """The file of an unfinished training, beside the one that it is meant for.
+
+    Named by the settings, so that another run's state is never taken for this one's. More epochs
+    of the same run go on from what there is, unless the learning rate follows their number.
+    """
+    recipe = run.recipe if "schedule" in run.recipe else {**run.recipe, "epochs": None}
+    settings = json.dumps([run.name, run.arguments, recipe], sort_keys=True)
+    digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
+    return path.with_name(f".{path.name}.{digest}.partial.keras")
+
+
+def published(name, tag):
+    """Where the bundled weights of a tag lie."""
+    return registry.zoo_folder() / "weights" / f"{name}.{tag}.weights.h5"
+
+
+def publish(model, run, data, tolerance=None):
+    """Write a trained model's weights into the zoo, and their entry onto the card.
+
+    Args:
+        model: As from `train`.
+        run, data: As from `load`.
+        tolerance: The relative difference within which a second training is to meet the figures;
+            as before unless given.
+
+    Returns:
+        The entry, as a dict.
+
+    Raises:
+        ValueError: the model is not good enough, by `passes`; nothing was changed.
+    """
+    path = published(run.name, run.dataset)
+    new = path.with_name(f"new.{path.name}")
+    try:
+        entry = save_weights(model, new, run, data)
+        bar = Baseline(**entry["baseline"])
+        if not passes(entry["figures"], bar):
+            raise ValueError(
+                f"{run.name} on {run.dataset} stays out of the zoo: its figures {entry['figures']} "
+                f"do not pass {bar}. Change the recipe or the arguments."
+            )
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+    card_file = registry.zoo_folder() / f"{run.name}.json"
+    card = json.loads(card_file.read_text(encoding="utf-8"))
+    earlier = card["weights"].get(run.dataset, {})
+    tolerance = earlier.get("tolerance", 0.05) if tolerance is None else tolerance
+    entry = {**entry, "file": path.name, "tolerance": tolerance}
+    card["weights"] = dict(sorted({**card["weights"], run.dataset: entry}.items()))
+    card_file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return entry
+
+
+def save_weights(model, path, run, data):
+    """Write a trained model's weights, and measure what was written.
+
+    Half precision, unless that moves the figures.
+
+    Args:
+        model: As from `train`.
+        path: File name ending in `.weights.h5`.
+        run, data: As from `load`.
+
+    Returns:
+        What a card says of them, as a dict.
+    """
+    weights.save(model, path, run.name, run.arguments)
+    exact = measure(run.name, path, data)
+    written = weights.save(model, path, run.name, run.arguments, half=True)
+    figures = measure(run.name, path, data)
+    if max(deviations(figures, exact).values()) > _HALF_PRECISION:
+        written, figures = weights.save(model, path, run.name, run.arguments), exact
+    return {
+        "file": path.name,
+        **written,
+        "dataset": run.dataset,
+        "parameters": model.count_params(),
+        "arguments": run.arguments,
+        "recipe": run.recipe,
+        "figures": figures,
+        "baseline": baseline(model, run.name, data)._asdict(),
+    }
+
+
+def measure(name, source, data):
+    """A model's figures on the test set: its loss terms, and the squared error of a row.
+
+    Args:
+        name: The model's name.
+        source: Its weights, as in `get`.
+        data: As from `load`.
+
+    Returns:
+        A dict of six-digit floats. The same weights give the same figures: what is sampled is
+        sampled from the same seed.
+    """
+    import keras
+
+    import autoencoders
+
+    keras.utils.set_random_seed(0)
+    model = autoencoders.get(name, weights=source)
+    labels = data.y_test if model.labels else None
+    figures = model.evaluate(data.x_test, labels, batch_size=1000, verbose=0, return_dict=True)
+    given = (data.x_test, data.y_test) if model.needs_labels else data.x_test
+    figures["squared_error"] = metrics.squared_error(model, given)
+    if model.corruption is not None:
+        noisy = keras.ops.convert_to_numpy(model.corruption(data.x_test, training=True))
+        pairs = {"noise": noisy, "denoised_squared_error": model.predict(noisy, verbose=0)}
+        for key, rows in pairs.items():
+            squares = np.square(rows - data.x_test, dtype="float64")
+            figures[key] = squares.sum() / len(squares)
+    if hasattr(model, "classify"):
+        wrong = model.classify(data.x_test).argmax(axis=-1) != data.y_test
+        figures["classification_error"] = wrong.mean()
+    return {key: float(f"{value:.6g}") for key, value in figures.items()}
+
+
+class Baseline(NamedTuple):
+    """What a model's squared error on the test set is held against, and by which rule.
+
+    `rule` is "pca" (with as many components as the model has latent units), "pca_at_equal_bits"
+    (for discrete codes), "linear" (PCA again, to be met within 0.5 %) or "mean_row" (the error of
+    the mean training row, for codes that are as wide as the rows).
+    """
+
+    rule: str
+    squared_error: float
+
+
+def baseline(model, name, data):
+    """The bar over which a model has to be, to join the zoo with pretrained weights.
+
+    Args:
+        model: An `Autoencoder`.
+        name: Its name in the zoo.
+        data: As from `load`.
+    """
+    units = math.prod(model.latent_shape)
+    num_codes = getattr(model.bottleneck, "num_codes", None)
+    if num_codes is not None:
+        bits = math.prod(model.latent_shape[:-1]) * math.log2(num_codes)
+        rule, error = "pca_at_equal_bits", metrics.pca_squared_error_at(bits, data.x, data.x_test)
+    elif units < math.prod(data.x.shape[1:]):
+        rule = "linear" if name == "ae_linear" else "pca"
+        error = metrics.pca_squared_error(data.x, data.x_test, units)
+    else:
+        difference = data.x_test - data.x.mean(axis=0)
+        rule, error = "mean_row", np.square(difference, dtype="float64").sum() / len(difference)
+    return Baseline(rule, float(f"{error:.6g}"))
+
+
+def passes(figures, bar):
+    """Whether a model of these figures may join the zoo.
+
+    Args:
+        figures: As from `measure`.
+        bar: A `Baseline`. A model that denoises codes as wide as the rows also has to bring noisy
+            rows closer to the clean ones than they were.
+    """
+    error = figures["squared_error"]
+    if bar.rule == "linear":
+        return math.isclose(error, bar.squared_error, rel_tol=0.005)
+    if bar.rule == "mean_row" and "noise" in figures:
+        return error < bar.squared_error and figures["denoised_squared_error"] < figures["noise"]
+    return error < bar.squared_error
+
+
+def deviations(figures, expected):
+    """How far figures are from those on a card, relatively: a dict, for those that are compared."""
+    return {key: abs(figures[key] / expected[key] - 1.0) for key in COMPARED}
+
+
+def _checkpoints(model, run, partial):
+    last_saved = None
+
+    def on_epoch_end(epoch, logs):
+        nonlocal last_saved
+        now = time.monotonic()
+        recent = last_saved is not None and now - last_saved < _SECONDS_BETWEEN_CHECKPOINTS
+        if recent and epoch + 1 < run.recipe["epochs"]:
+            return
+        _write(model, partial)
+        last_saved = time.monotonic()
+
+    return on_epoch_end
+
+
+def _write(model, partial):
+    # Written beside and then renamed, so that an interruption leaves the old one or the new.
+    written = partial.with_name(f"{partial.stem}.new.keras")
+    try:
+        model.save(written)
+        written.replace(partial)
+    finally:
+        written.unlink(missing_ok=True)
+
+
+def _training_labels(run, y):
+    """All labels, or as many as the recipe has, alike for each class; −1 stands for the others."""
+    count = run.recipe.get("labels")
+    if count is None:
+        return y
+    classes = np.unique(y)
+    rows = np.random.default_rng(run.recipe["seed"]).permutation(len(y))
+    kept = [rows[y[rows] == label][: count // len(classes)] for label in classes]
+    labels = np.full_like(y, -1)
+    for label, chosen in zip(classes, kept, strict=True):
+        labels[chosen] = label
+    return labels
