@@ -256,13 +256,14 @@ def sap(codes, factors, *, continuous=False, test=1 / 3, seed=0):
     """
     from sklearn.tree import DecisionTreeClassifier
 
-    codes, factors = _checked(codes, factors)
+    given = np.asarray(factors)
+    codes, factors = _checked(codes, given)
     train, held_out = _split(len(codes), test, seed)
     continuous = np.broadcast_to(continuous, factors.shape[1])
     scores = np.zeros((codes.shape[1], factors.shape[1]))
     for k, values in enumerate(factors.T):
         if continuous[k]:
-            scores[:, k] = _squared_correlations(codes, values)
+            scores[:, k] = _squared_correlations(codes, given[:, k])
             continue
         for d, code in enumerate(codes.T[..., np.newaxis]):
             tree = DecisionTreeClassifier(
