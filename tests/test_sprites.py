@@ -9,6 +9,7 @@ import pytest
 
 import autoencoders
 from autoencoders import datasets
+from autoencoders.datasets.batches import Batches
 
 SPRITES = datasets.sprites()
 SQUARE, ELLIPSE, HEART = range(3)
@@ -215,6 +216,31 @@ def test_batches_pass_over_all_images_in_an_order_for_each_epoch():
 def _model():
     keras.utils.set_random_seed(0)
     return autoencoders.get("vae_mlp", input_shape=(64, 64, 1), latent_dim=2, hidden_units=(4,))
+
+
+def test_training_sees_the_order_of_each_epoch_of_the_models_life():
+    _, data = SPRITES.split(0.0005)
+    seen = []
+
+    class Watched:
+        def __len__(self):
+            return len(data)
+
+        def __getitem__(self, rows):
+            seen.append(rows)
+            return data[rows]
+
+    model = _model()
+    for epochs in ([0, 1], [2]):  # the second `fit` goes on where the first ended
+        model.fit(Batches(Watched(), 200, seed=3), epochs=len(epochs), verbose=0)
+        orders = [
+            np.random.Generator(np.random.Philox(key=[3, epoch])).permutation(len(data))
+            for epoch in epochs
+        ]
+        # Before, Keras has looked at some for their shape.
+        np.testing.assert_array_equal(
+            np.concatenate(seen[-2 * len(epochs) :]), np.concatenate(orders)
+        )
 
 
 def test_training_resumes_exactly(tmp_path):
