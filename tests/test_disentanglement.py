@@ -5,12 +5,16 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 from sklearn.base import BaseEstimator
+from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.metrics import mutual_info_score
+from sklearn.tree import DecisionTreeClassifier
 
 import autoencoders
 from autoencoders import datasets, metrics
 
 SIZES = (3, 4, 5)
+# As by default, but for less of it.
+BOOSTING = GradientBoostingClassifier(n_estimators=10, learning_rate=0.5, random_state=0)
 
 
 class Grid:
@@ -48,7 +52,7 @@ def _array_scores(codes, factors):
         "mig": metrics.mig(codes, factors),
         "sap": metrics.sap(codes, factors),
         "modularity": metrics.modularity(codes, factors),
-        **metrics.dci(codes, factors),
+        **metrics.dci(codes, factors, estimator=BOOSTING),
     }
 
 
@@ -304,6 +308,15 @@ def test_dci_is_the_entropy_of_the_importances():
     assert parts["informativeness"] == pytest.approx(shares, abs=0.03)
 
 
+def test_dci_is_by_gradient_boosting():
+    factors = _grid(3)[:, :2]
+    codes = _entangled(_grid(3))
+    boosting = GradientBoostingClassifier(random_state=4)
+    assert metrics.dci(codes, factors, seed=4) == metrics.dci(
+        codes, factors, estimator=boosting, seed=4
+    )
+
+
 def test_modularity_of_a_dimension_that_knows_two_factors():
     factors = np.tile(np.indices((2, 2, 2)).reshape(3, -1).T, (10, 1))
     codes = np.stack([factors[:, 0] + 2.0 * factors[:, 1], factors[:, 2]], axis=1)
@@ -346,7 +359,10 @@ def test_what_cannot_be_scored():
 
 # Models -------------------------------------------------------------------------------------------
 
-FEW = {"rows": 240, "votes": 30, "evaluation_votes": 20, "batch_size": 8}
+FEW = {
+    **{"rows": 240, "votes": 30, "evaluation_votes": 20, "batch_size": 8},
+    "estimator": DecisionTreeClassifier(max_depth=3, random_state=0),
+}
 
 
 @pytest.mark.parametrize("name", ["vae_mlp", "ae_mlp"])
