@@ -53,6 +53,19 @@ def test_the_guide_to_anomaly_detection_runs(tmp_path, monkeypatch):
     )
 
 
+def test_the_guide_to_metrics_runs():
+    guide = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    names = {}
+    for snippet in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
+        exec(snippet, names)
+    table = re.findall(r"^\| (`.*`) \|.*\| `(\w+)` \|$", guide, re.MULTILINE)
+    assert {name for row, _ in table for name in re.findall(r"`(\w+)`", row)} == set(
+        names["scores"]
+    )
+    assert all(0.0 <= score <= 1.0 for score in names["scores"].values())
+    assert names["information"].shape == (6, 5)
+
+
 def test_the_readmes_table_is_that_of_the_cards():
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*)\|$", README, re.MULTILINE))
     assert sorted(rows) == autoencoders.list_models()

@@ -5,13 +5,17 @@ Images are float32 in [0, 1] with a channel axis, `(n, height, width, channels)`
 download; the other images come through `keras.datasets`, or from the folder that the environment
 variable `AUTOENCODERS_DATA_DIR` names, if it holds `<name>.npz` with the arrays `x_train`,
 `y_train`, `x_test` and `y_test`; `ecg5000` comes from there alone.
+
+`sprites` are of another kind: an object that draws its images when they are asked for, with the
+factors that they vary in. `load` does not give it.
 """
 
 from autoencoders.datasets.images import cifar10, digits, fashion_mnist, mnist
 from autoencoders.datasets.series import ecg5000
+from autoencoders.datasets.sprites import sprites
 from autoencoders.registry import unknown
 
-__all__ = ["cifar10", "digits", "ecg5000", "fashion_mnist", "load", "mnist"]
+__all__ = ["cifar10", "digits", "ecg5000", "fashion_mnist", "load", "mnist", "sprites"]
 
 _LOADERS = {
     "cifar10": cifar10,
@@ -23,11 +27,17 @@ _LOADERS = {
 
 
 def load(name):
-    """The data set of that name.
+    """The data set of that name, as arrays.
 
     Raises:
         ValueError: there is none; the message suggests the nearest.
     """
+    if name == "sprites":
+        raise ValueError(
+            "`sprites` are no arrays, but drawn when they are asked for: use "
+            "`autoencoders.datasets.sprites()`, whose `split()` gives a part for training and one "
+            "for testing."
+        )
     if name not in _LOADERS:
         raise ValueError(unknown("data set", name, _LOADERS))
     return _LOADERS[name]()

@@ -70,6 +70,7 @@ class PhasedModel(keras.Model):
     def epochs_trained(self):
         """How many epochs `fit` has trained this model on arrays, in all processes together.
 
+        Data that orders its epochs itself (`Sprites.batches`) counts as arrays do.
         A run goes on where a saved model left it with `initial_epoch=model.epochs_trained`.
         """
         return int(self._shuffle.state.numpy()[1])
@@ -315,6 +316,12 @@ class PhasedModel(keras.Model):
             counter = EpochCounter(self._shuffle.state, begin)
         elif validation_split:
             raise ValueError("`validation_split` divides arrays; pass `validation_data` instead.")
+        elif hasattr(x, "begin_epoch"):  # it orders its epochs itself
+            if steps_per_epoch is not None:
+                raise ValueError("Batches have their own `steps`; pass no `steps_per_epoch`.")
+            begin = x.begin_epoch
+            counter = EpochCounter(self._shuffle.state, lambda _: begin(self.epochs_trained))
+            shuffle = False
         if feed is None:
             self._launches.training_loop = choice.KERAS
         validation_batch_size = validation_batch_size or batch_size
