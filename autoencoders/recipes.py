@@ -20,6 +20,10 @@ COMPARED = ("loss", "squared_error")
 # How far half precision may move them, relatively.
 _HALF_PRECISION = 1e-3
 
+# Sprites that PCA learns from, and those that a model is measured on.
+_BASELINE_SPRITES = 20_000
+_TEST_SPRITES = 10_000
+
 # A save takes as long as several epochs of a small model.
 _SECONDS_BETWEEN_CHECKPOINTS = 2
 
@@ -38,7 +42,10 @@ class Run(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What a run trains on and is measured on: rows `(n, ...)` and integer labels `(n,)`."""
+    """What a run trains on and is measured on: rows `(n, ...)` and integer labels `(n,)`.
+
+    Of sprites `x` is the part for training, whose images are drawn batch by batch.
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -63,7 +70,7 @@ def load(name, dataset, arguments=None, **changes):
     arguments = arguments or {}
     if "input_shape" in arguments:
         raise ValueError("`input_shape` cannot be set: the data set determines it.")
-    (x, y), (x_test, y_test) = datasets.load(dataset)
+    (x, y), (x_test, y_test) = _sprites() if dataset == "sprites" else datasets.load(dataset)
     if len(card["kwargs"]["input_shape"]) == 2 and x.shape[3:] == (1,):
         x, x_test = x[..., 0], x_test[..., 0]  # a grey image's rows as time
     earlier = card["weights"].get(dataset, {"arguments": {}, "recipe": card["recipe"]})
@@ -104,18 +111,21 @@ def train(run, data, path, say=print):
     else:
         keras.utils.set_random_seed(recipe["seed"])
         model = autoencoders.get(run.name, compile=False, **run.arguments)
-        steps = math.ceil(len(data.x) / recipe["batch_size"]) * recipe["epochs"]
-        model.compile(**zoo.compile_arguments(recipe, steps))
+        steps = recipe.get("steps_per_epoch", math.ceil(len(data.x) / recipe["batch_size"]))
+        model.compile(**zoo.compile_arguments(recipe, steps * recipe["epochs"]))
     if "pretraining" in recipe and not model.epochs_trained:
         pretraining = zoo.pretraining_arguments(recipe)
         model.pretrain(data.x, **pretraining, on_layer_end=lambda layers: _write(model, partial))
         say("Fine-tuning all layers")
+    rows = {"x": data.x, "batch_size": recipe["batch_size"]}
+    if not isinstance(data.x, np.ndarray):
+        order = {"steps": recipe.get("steps_per_epoch"), "seed": recipe["seed"]}
+        rows = {"x": data.x.batches(recipe["batch_size"], **order)}
     model.fit(
-        data.x,
-        _training_labels(run, data.y) if model.labels else None,
+        **rows,
+        y=_training_labels(run, data.y) if model.labels else None,
         epochs=recipe["epochs"],
         initial_epoch=model.epochs_trained,
-        batch_size=recipe["batch_size"],
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=_checkpoints(model, run, partial))],
     )
     return model
@@ -261,16 +271,17 @@ def baseline(model, name, data):
         name: Its name in the zoo.
         data: As from `load`.
     """
+    x = data.x if isinstance(data.x, np.ndarray) else data.x[:_BASELINE_SPRITES]
     units = math.prod(model.latent_shape)
     num_codes = getattr(model.bottleneck, "num_codes", None)
     if num_codes is not None:
         bits = math.prod(model.latent_shape[:-1]) * math.log2(num_codes)
-        rule, error = "pca_at_equal_bits", metrics.pca_squared_error_at(bits, data.x, data.x_test)
-    elif units < math.prod(data.x.shape[1:]):
+        rule, error = "pca_at_equal_bits", metrics.pca_squared_error_at(bits, x, data.x_test)
+    elif units < math.prod(x.shape[1:]):
         rule = "linear" if name == "ae_linear" else "pca"
-        error = metrics.pca_squared_error(data.x, data.x_test, units)
+        error = metrics.pca_squared_error(x, data.x_test, units)
     else:
-        difference = data.x_test - data.x.mean(axis=0)
+        difference = data.x_test - x.mean(axis=0)
         rule, error = "mean_row", np.square(difference, dtype="float64").sum() / len(difference)
     return Baseline(rule, float(f"{error:.6g}"))
 
@@ -294,6 +305,12 @@ def passes(figures, bar):
 def deviations(figures, expected):
     """How far figures are from those on a card, relatively: a dict, for those that are compared."""
     return {key: abs(figures[key] / expected[key] - 1.0) for key in COMPARED}
+
+
+def _sprites():
+    train, test = datasets.sprites().split()
+    none = np.empty(0, "int64")
+    return (train, none), (test[:_TEST_SPRITES], none)
 
 
 def _checkpoints(model, run, partial):
