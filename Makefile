@@ -14,7 +14,8 @@ test: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
-# The checks of the models that `make test` leaves out: other arguments of builders it does check.
+# The checks of the models that `make test` leaves out: other arguments of builders it does check, and
+# convolutional twins of dense models.
 thorough: $(VENV)/installed
 	$(BIN)/python -m pytest -m thorough tests/test_zoo_models.py
 

@@ -17,6 +17,14 @@ from autoencoders import datasets, metrics, registry, weights, zoo
 # The figures that a second training is held against; the others are parts of these.
 COMPARED = ("loss", "squared_error")
 
+# What a recipe may say. `schedule` is "cosine", for learning rates that fall to 0 in the end;
+# `labels` is how many rows keep theirs, where a model learns from some; `pretraining` is for
+# `pretrain`.
+_ENTRIES = {
+    *("dataset", "optimizer", "phase_optimizers", "schedule", "batch_size", "epochs"),
+    *("steps_per_epoch", "seed", "labels", "pretraining"),
+}
+
 # How far half precision may move them, relatively.
 _HALF_PRECISION = 1e-3
 
@@ -65,6 +73,7 @@ def load(name, dataset, arguments=None, **changes):
 
     Raises:
         ValueError: unknown names, or an `input_shape` among the arguments.
+        RuntimeError: the data set is not at hand.
     """
     card = registry.card(name)
     arguments = arguments or {}
@@ -77,6 +86,9 @@ def load(name, dataset, arguments=None, **changes):
     arguments = {**card["kwargs"], **earlier["arguments"], **arguments}
     arguments["input_shape"] = list(x.shape[1:])
     changes = {key: value for key, value in changes.items() if value is not None}
+    for key in changes:
+        if key not in _ENTRIES:
+            raise ValueError(registry.unknown("entry of a recipe", key, _ENTRIES))
     recipe = {**earlier["recipe"], **changes, "dataset": dataset}
     return Run(name, arguments, recipe), Data(x, y, x_test, y_test)
 
@@ -222,7 +234,7 @@ def measure(name, source, data):
 
     Args:
         name: The model's name.
-        source: Its weights, as in `get`.
+        source: Its weights, as in `get`, or a saved model.
         data: As from `load`.
 
     Returns:
@@ -234,7 +246,8 @@ def measure(name, source, data):
     import autoencoders
 
     keras.utils.set_random_seed(0)
-    model = autoencoders.get(name, weights=source)
+    whole = str(source).endswith(".keras")
+    model = autoencoders.load(source) if whole else autoencoders.get(name, weights=source)
     labels = data.y_test if model.labels else None
     figures = model.evaluate(data.x_test, labels, batch_size=1000, verbose=0, return_dict=True)
     given = (data.x_test, data.y_test) if model.needs_labels else data.x_test

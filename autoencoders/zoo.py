@@ -138,10 +138,13 @@ def compile_arguments(recipe, steps=None):
         steps: The steps of a whole training, over which the learning rates fall to 0 if the recipe
             has `"schedule": "cosine"`; without, they are constant, as for fine-tuning.
     """
+    schedule = recipe.get("schedule")
+    if schedule not in (None, "cosine"):
+        raise ValueError(registry.unknown("schedule", schedule, ["cosine"]))
 
     def optimizer(spec):
         spec = {"name": spec} if isinstance(spec, str) else spec
-        return _optimizer(spec, steps if "schedule" in recipe else None)
+        return _optimizer(spec, steps if schedule else None)
 
     arguments = {"optimizer": optimizer(recipe.get("optimizer", "adam"))}
     if "phase_optimizers" in recipe:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import autoencoders
-from autoencoders import metrics, recipes, registry, weights
+from autoencoders import metrics, recipes, registry, weights, zoo
 from autoencoders.cli import app
 
 PUBLISHED = [(name, tag) for name, tags in autoencoders.list_weights().items() for tag in tags]
@@ -204,6 +204,13 @@ def test_the_learning_rate_falls_to_nothing(tmp_path):
     for recipe in constant:
         del recipe["schedule"]
     assert len({recipes.checkpoint(run._replace(recipe=r), tmp_path / "m") for r in constant}) == 1
+
+
+def test_a_recipe_says_only_what_is_known():
+    with pytest.raises(ValueError, match="Did you mean 'schedule'"):
+        recipes.load("ae_mlp", "digits", scheduel="cosine")
+    with pytest.raises(ValueError, match="Unknown schedule 'linear'"):
+        zoo.compile_arguments({"schedule": "linear"})
 
 
 def test_a_recipe_with_few_labels(monkeypatch, tmp_path):

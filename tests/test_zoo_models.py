@@ -12,13 +12,20 @@ NAMES = autoencoders.list_models()
 BUILDERS = [name for name in NAMES if registry.card(name)["builder"] == name]
 # Other arguments of those builders; their parts have tests of their own.
 VARIANTS = [name for name in NAMES if name not in BUILDERS]
-THOROUGH = [pytest.param(name, marks=pytest.mark.thorough, id=name) for name in VARIANTS]
+# Convolutional twins of dense models: other networks in the same parts.
+TWINS = [name for name in BUILDERS if "_conv" in name and name.replace("_conv", "_mlp") in BUILDERS]
+
+
+def _checked(name):
+    marks = [pytest.mark.thorough] if name in VARIANTS + TWINS else []
+    return pytest.param(name, marks=marks, id=name)
+
 
 # Nothing here trains for long enough to use its codes.
 pytestmark = pytest.mark.filterwarnings("ignore:Posterior collapse")
 
 
-@pytest.mark.parametrize("name", [*BUILDERS, *THOROUGH])
+@pytest.mark.parametrize("name", [_checked(name) for name in NAMES])
 def test_passes_every_check(name):
     checks.check_autoencoder(name)
 
