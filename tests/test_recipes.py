@@ -21,7 +21,7 @@ OF_EACH_FAMILY = {autoencoders.info(name)["family"]: name for name, tag in PUBLI
 def own_zoo(tmp_path, monkeypatch):
     """A copy of the zoo to publish into."""
     folder = tmp_path / "zoo_configs"
-    shutil.copytree(registry.zoo_folder(), folder)
+    shutil.copytree(registry.zoo_folder(), folder, ignore=shutil.ignore_patterns(".*"))
     monkeypatch.setattr(registry, "zoo_folder", lambda: folder)
     registry._bundled_cards.cache_clear()
     monkeypatch.chdir(tmp_path)
