@@ -60,6 +60,7 @@ def test_the_guide_to_metrics_runs(tmp_path, monkeypatch):
     for snippet in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
         exec(snippet, names)
     assert names["bound"].mean < names["estimate"].mean < 0
+    assert names["figures"]["frechet_distance"] > names["others"]["frechet_distance"]
 
 
 def test_the_readmes_table_is_that_of_the_cards():

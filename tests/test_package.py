@@ -122,11 +122,13 @@ def test_the_wheel_works_elsewhere_without_a_network(tmp_path):
         "socket.socket.connect = None\n"  # whatever wants the network fails
         "print(autoencoders.__file__)\n"
         "model = autoencoders.get('vae_mlp', weights='mnist')\n"
-        "print(model.predict(numpy.zeros((1, 28, 28, 1)), verbose=0).shape)"
+        "print(model.predict(numpy.zeros((1, 28, 28, 1)), verbose=0).shape)\n"
+        "print(autoencoders.metrics.features.extract(numpy.zeros((1, 28, 28, 1))).shape)"
     )
     environment = {**os.environ, "PYTHONPATH": str(installed)}
-    where, shape = _python(code, environment, tmp_path).splitlines()
-    assert (where, shape) == (str(installed / "autoencoders" / "__init__.py"), "(1, 28, 28, 1)")
+    where, *shapes = _python(code, environment, tmp_path).splitlines()
+    assert where == str(installed / "autoencoders" / "__init__.py")
+    assert shapes == ["(1, 28, 28, 1)", "(1, 64)"]
 
 
 def _imports():

@@ -5,7 +5,7 @@ import os
 import typer
 
 from autoencoders import __version__
-from autoencoders.cli import demo, models, train
+from autoencoders.cli import demo, features, models, train
 
 app = typer.Typer(
     help="The Keras autoencoder zoo.",
@@ -16,6 +16,7 @@ app = typer.Typer(
 app.command("list")(models.list_)
 app.command()(models.info)
 app.command()(train.train)
+app.command()(features.features)
 app.command()(demo.demo)
 
 

@@ -1,5 +1,6 @@
 """How good a model is, measured on data that it was not trained on."""
 
+from autoencoders.metrics import features, generation
 from autoencoders.metrics.likelihood import (
     active_units,
     codebook_perplexity,
@@ -13,6 +14,8 @@ __all__ = [
     "active_units",
     "codebook_perplexity",
     "elbo",
+    "features",
+    "generation",
     "kl_per_dimension",
     "log_likelihood",
     "pca_squared_error",
