@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autoencoders import datasets, metrics, registry, weights, zoo
+import autoencoders
+from autoencoders import datasets, registry, weights, zoo
 
 # The figures that a second training is held against; the others are parts of these.
 COMPARED = ("loss", "squared_error")
@@ -106,8 +107,6 @@ def train(run, data, path, say=print):
         The trained model, compiled.
     """
     import keras
-
-    import autoencoders
 
     recipe, partial = run.recipe, checkpoint(run, path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -243,15 +242,13 @@ def measure(name, source, data):
     """
     import keras
 
-    import autoencoders
-
     keras.utils.set_random_seed(0)
     whole = str(source).endswith(".keras")
     model = autoencoders.load(source) if whole else autoencoders.get(name, weights=source)
     labels = data.y_test if model.labels else None
     figures = model.evaluate(data.x_test, labels, batch_size=1000, verbose=0, return_dict=True)
     given = (data.x_test, data.y_test) if model.needs_labels else data.x_test
-    figures["squared_error"] = metrics.squared_error(model, given)
+    figures["squared_error"] = autoencoders.metrics.squared_error(model, given)
     if model.corruption is not None:
         noisy = keras.ops.convert_to_numpy(model.corruption(data.x_test, training=True))
         pairs = {"noise": noisy, "denoised_squared_error": model.predict(noisy, verbose=0)}
@@ -288,11 +285,11 @@ def baseline(model, name, data):
     units = math.prod(model.latent_shape)
     num_codes = getattr(model.bottleneck, "num_codes", None)
     if num_codes is not None:
-        bits = math.prod(model.latent_shape[:-1]) * math.log2(num_codes)
-        rule, error = "pca_at_equal_bits", metrics.pca_squared_error_at(bits, x, data.x_test)
+        rule, bits = "pca_at_equal_bits", math.prod(model.latent_shape[:-1]) * math.log2(num_codes)
+        error = autoencoders.metrics.pca_squared_error_at(bits, x, data.x_test)
     elif units < math.prod(x.shape[1:]):
         rule = "linear" if name == "ae_linear" else "pca"
-        error = metrics.pca_squared_error(x, data.x_test, units)
+        error = autoencoders.metrics.pca_squared_error(x, data.x_test, units)
     else:
         difference = data.x_test - x.mean(axis=0)
         rule, error = "mean_row", np.square(difference, dtype="float64").sum() / len(difference)

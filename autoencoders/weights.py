@@ -63,7 +63,7 @@ def find(name, source):
         path = registry.zoo_folder() / "weights" / entry["file"]
         if not path.is_file():
             raise ValueError(f"{path} is missing from this installation; reinstall the package.")
-        _verify(path, entry["sha256"])
+        verify(path, entry["sha256"])
         return Weights(path, entry["arguments"])
     if urlparse(address).scheme in ("http", "https"):
         path = _download(address, sha256)
@@ -78,7 +78,7 @@ def find(name, source):
         message = registry.unknown(f"weights of {name}", source, tags)
         raise ValueError(f"{message} A file ({' or '.join(_SUFFIXES)}), folder or address will do.")
     if sha256:
-        _verify(path, sha256)
+        verify(path, sha256)
     return Weights(path, _stored_arguments(name, path))
 
 
@@ -198,7 +198,7 @@ def save(model, path, name, arguments, *, half=False):
         _halve(path)
     with h5py.File(path, "a") as file:
         file.attrs[_ATTRIBUTE] = json.dumps({"name": name, "arguments": arguments})
-    return {"sha256": _sha256(Path(path)), "size": Path(path).stat().st_size}
+    return {"sha256": file_sha256(Path(path)), "size": Path(path).stat().st_size}
 
 
 def _halve(path):
@@ -253,13 +253,15 @@ def _same_function(model, trained):
     return np.allclose(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
-def _sha256(path):
+def file_sha256(path):
+    """The sha256 of a file, as hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _verify(path, expected):
-    actual = _sha256(path)
+def verify(path, expected):
+    """Raise a ValueError unless a file has this sha256."""
+    actual = file_sha256(path)
     if actual != expected:
         raise ValueError(
             f"{path} is corrupt or not the file that was meant: its sha256 is {actual}, expected "

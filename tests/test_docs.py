@@ -53,7 +53,8 @@ def test_the_guide_to_anomaly_detection_runs(tmp_path, monkeypatch):
     )
 
 
-def test_the_guide_to_metrics_runs():
+def test_the_guide_to_metrics_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     guide = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     names = {}
     for snippet in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
@@ -64,6 +65,8 @@ def test_the_guide_to_metrics_runs():
     )
     assert all(0.0 <= score <= 1.0 for score in names["scores"].values())
     assert names["information"].shape == (6, 5)
+    assert names["bound"].mean < names["estimate"].mean < 0
+    assert names["figures"]["frechet_distance"] > names["others"]["frechet_distance"]
 
 
 def test_the_readmes_table_is_that_of_the_cards():

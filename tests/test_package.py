@@ -75,7 +75,8 @@ def test_only_training_imports_tensorflow():
 
 def test_listing_imports_neither_keras_nor_tensorflow():
     code = (
-        "import sys, autoencoders; autoencoders.list_models(); autoencoders.info('vae_mlp');"
+        "import sys, autoencoders, autoencoders.cli;"
+        "autoencoders.list_models(); autoencoders.info('vae_mlp');"
         "print([m for m in ('keras', 'tensorflow', 'matplotlib', 'sklearn') if m in sys.modules])"
     )
     assert _python(code).strip() == "[]"
@@ -129,11 +130,13 @@ def test_the_wheel_works_elsewhere_without_a_network(tmp_path):
         "socket.socket.connect = None\n"  # whatever wants the network fails
         "print(autoencoders.__file__)\n"
         "model = autoencoders.get('vae_mlp', weights='mnist')\n"
-        "print(model.predict(numpy.zeros((1, 28, 28, 1)), verbose=0).shape)"
+        "print(model.predict(numpy.zeros((1, 28, 28, 1)), verbose=0).shape)\n"
+        "print(autoencoders.metrics.features.extract(numpy.zeros((1, 28, 28, 1))).shape)"
     )
     environment = {**os.environ, "PYTHONPATH": str(installed)}
-    where, shape = _python(code, environment, tmp_path).splitlines()
-    assert (where, shape) == (str(installed / "autoencoders" / "__init__.py"), "(1, 28, 28, 1)")
+    where, *shapes = _python(code, environment, tmp_path).splitlines()
+    assert where == str(installed / "autoencoders" / "__init__.py")
+    assert shapes == ["(1, 28, 28, 1)", "(1, 64)"]
 
 
 def _imports():

@@ -5,7 +5,7 @@ import os
 import typer
 
 from autoencoders import __version__
-from autoencoders.cli import bundled, demo, models, train
+from autoencoders.cli import bundled, demo, features, models, train
 
 app = typer.Typer(
     help="The Keras autoencoder zoo.",
@@ -18,6 +18,7 @@ app.command()(models.info)
 app.command()(train.train)
 app.command()(bundled.reproduce)
 app.command()(bundled.verify)
+app.command()(features.features)
 app.command()(demo.demo)
 
 

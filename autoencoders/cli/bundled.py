@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+import autoencoders
 from autoencoders import recipes, weights, zoo
 from autoencoders.cli.quiet import import_keras
 from autoencoders.cli.train import fit
@@ -16,6 +17,8 @@ console = Console()
 
 # The same weights on another machine differ by its arithmetic alone.
 _SAME_WEIGHTS = 1e-3
+
+_NOT_AT_HAND = "{} is not at hand: see AUTOENCODERS_DATA_DIR"
 
 
 def reproduce(
@@ -57,11 +60,14 @@ def verify(
     pass the zoo's gate. Needs no network; figures of data that is not at hand are left out.
     """
     names = [name] if name else zoo.list_models(pretrained=True)
-    entries = [(name, tag) for name in names for tag in zoo.list_weights(name)]
+    entries = [(_verify, name, tag) for name in names for tag in zoo.list_weights(name)]
     import_keras()
+    if name is None:
+        classifiers = autoencoders.metrics.features.cards()
+        entries += [(_verify_classifier, "features", tag) for tag in classifiers]
     outcomes = []
-    for number, (name, tag) in enumerate(entries, start=1):
-        outcome, detail = _verify(name, tag)
+    for number, (check, name, tag) in enumerate(entries, start=1):
+        outcome, detail = check(name, tag)
         outcomes.append(outcome)
         colour = {"measured": "green", "hash only": "yellow", "wrong": "red"}[outcome]
         console.print(
@@ -82,7 +88,7 @@ def _verify(name, tag):
         try:
             _, data = recipes.load(name, tag)
         except RuntimeError:
-            return "hash only", f"{tag} is not at hand: see AUTOENCODERS_DATA_DIR"
+            return "hash only", _NOT_AT_HAND.format(tag)
         figures = recipes.measure(name, tag, data)
     except ValueError as error:
         return "wrong", escape(str(error))
@@ -92,6 +98,23 @@ def _verify(name, tag):
     if max(off.values()) > _SAME_WEIGHTS or not recipes.passes(figures, bar):
         return "wrong", f"{detail}; the card says {expected}, here {figures}"
     return "measured", detail
+
+
+def _verify_classifier(name, tag):
+    """As `_verify`, for a classifier in whose features generated images are measured."""
+    features = autoencoders.metrics.features
+    try:
+        model = features.load(features.folder() / f"{tag}.json")
+    except ValueError as error:
+        return "wrong", escape(str(error))
+    try:
+        _, (x, y) = autoencoders.datasets.load(tag)
+    except RuntimeError:
+        return "hash only", _NOT_AT_HAND.format(tag)
+    expected = features.cards()[tag]["figures"]["test_error"]
+    error = features.test_error(model, x, y)
+    outcome = "measured" if abs(error - expected) <= _SAME_WEIGHTS else "wrong"
+    return outcome, f"test error {error:.2%}, on the card {expected:.2%}"
 
 
 def _report(figures, entry, tolerance):

@@ -1,5 +1,6 @@
 """How good a model is, measured on data that it was not trained on."""
 
+from autoencoders.metrics import features, generation
 from autoencoders.metrics.disentanglement import (
     dci,
     disentanglement_scores,
@@ -9,6 +10,13 @@ from autoencoders.metrics.disentanglement import (
     mutual_information,
     sap,
 )
+from autoencoders.metrics.likelihood import (
+    active_units,
+    codebook_perplexity,
+    elbo,
+    kl_per_dimension,
+    log_likelihood,
+)
 from autoencoders.metrics.reconstruction import (
     pca_squared_error,
     pca_squared_error_at,
@@ -16,9 +24,16 @@ from autoencoders.metrics.reconstruction import (
 )
 
 __all__ = [
+    "active_units",
+    "codebook_perplexity",
     "dci",
     "disentanglement_scores",
+    "elbo",
     "factor_vae_score",
+    "features",
+    "generation",
+    "kl_per_dimension",
+    "log_likelihood",
     "mig",
     "modularity",
     "mutual_information",

@@ -1,0 +1,176 @@
+"""Features of small images: the penultimate layer of a classifier that comes with the package.
+
+They stand where the literature has those of an Inception network, which is of photographs. A
+classifier is two files in `zoo_configs/features/`: a card, `<name>.json`, and its weights at half
+precision. `autoencoders features` makes them.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from autoencoders import registry, weights
+from autoencoders.training import health
+from autoencoders.training.rows import RowRunner
+
+
+def folder():
+    """Where the package's own cards are."""
+    return registry.zoo_folder() / "features"
+
+
+def cards():
+    """The card of every classifier of the package, by the name of its data set."""
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder().glob("*.json"))
+    }
+
+
+def extract(x, features=None, name="x"):
+    """The features of images.
+
+    Args:
+        x: Images `(n, height, width, channels)` in [0, 1].
+        features: A classifier of the package by name ("mnist", "digits") or the file of a card of
+            your own; or your own function from images to features `(n, ...)`, for data of any
+            kind. Unless given, the classifier that the package has for images of this shape.
+        name: What the data is called in errors.
+
+    Returns:
+        NumPy array `(n, dim)`.
+
+    Raises:
+        ValueError: bad images, no such classifier, or features that are no finite numbers.
+    """
+    if callable(features):
+        found = np.asarray(features(x), "float64")
+        if found.ndim < 2 or len(found) != len(x) or not np.isfinite(found).all():
+            raise ValueError(
+                f"`features` must give finite features (n, ...) of `{name}`, {len(x)} rows; got "
+                f"shape {found.shape}."
+            )
+        return found.reshape(len(found), -1)
+    if features is None:
+        features = _fitting(np.shape(x)[1:])
+    path = _card_file(features)
+    sha256 = json.loads(path.read_text(encoding="utf-8"))["sha256"]
+    extractor, runner = _extractor(path, sha256)
+    x = health.Expectation(extractor.input_shape[1:]).array(x, name)
+    return runner.run("features", lambda x: extractor(x, training=False), x)
+
+
+def train(x, y, *, filters, units, dropout, learning_rate, batch_size, epochs, seed):
+    """Train a classifier: two convolutions with pooling, and a layer of the features.
+
+    Args:
+        x: Images `(n, height, width, channels)` in [0, 1].
+        y: Their classes, integers `(n,)` from 0.
+        filters: Of each convolution.
+        units: Number of features.
+        dropout: Share of the features that are left out while training.
+        learning_rate: Of Adam at first; it falls to 0 along a cosine.
+        batch_size, epochs, seed: As they say.
+
+    Returns:
+        Keras model from images to logits.
+    """
+    keras.utils.set_random_seed(seed)
+    model = _classifier(x.shape[1:], int(y.max()) + 1, filters, units, dropout)
+    steps = epochs * -(-len(x) // batch_size)
+    model.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps)),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=False,  # XLA has no fast convolutions on a CPU
+    )
+    model.fit(x, y, batch_size=batch_size, epochs=epochs)
+    return model
+
+
+def test_error(model, x, y):
+    """The share of images that a classifier gets wrong, six digits."""
+    logits = model.predict(x, batch_size=1000, verbose=0)
+    return round(float((logits.argmax(axis=1) != y).mean()), 6)
+
+
+def save(model, path, card):
+    """Write a classifier's weights at half precision, and its card beside them.
+
+    Args:
+        model: What `train` returned.
+        path: File name of the card, ending in `.json`.
+        card: What the card says beside `file`, `sha256`, `size` and `input_shape`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.with_suffix(".npz")
+    arrays = {f"{i:02}": value.astype("float16") for i, value in enumerate(model.get_weights())}
+    np.savez(file, **arrays)
+    card = {
+        "file": file.name,
+        "sha256": weights.file_sha256(file),
+        "size": file.stat().st_size,
+        "input_shape": list(model.input_shape[1:]),
+        "classes": model.output_shape[-1],
+        **card,
+    }
+    path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def load(path):
+    """The classifier of a card, verified: Keras model from images to logits."""
+    path = Path(path)
+    card = json.loads(path.read_text(encoding="utf-8"))
+    file = path.with_name(card["file"])
+    weights.verify(file, card["sha256"])
+    sizes = {key: card["recipe"][key] for key in ("filters", "units", "dropout")}
+    model = _classifier(card["input_shape"], card["classes"], **sizes)
+    with np.load(file, allow_pickle=False) as arrays:
+        model.set_weights([arrays[key].astype("float32") for key in sorted(arrays)])
+    return model
+
+
+@cache
+def _extractor(path, sha256):
+    """The model from images to features, and what runs it."""
+    model = load(path)
+    model = keras.Model(model.inputs, model.get_layer("features").output, name="features")
+    return model, RowRunner(model)
+
+
+def _card_file(features):
+    if str(features).endswith(".json") and Path(features).is_file():
+        return Path(features).resolve()
+    known = cards()
+    if features not in known:
+        message = registry.unknown("features", features, known)
+        raise ValueError(f"{message} A card's file, or a function of images, will do.")
+    return folder() / f"{features}.json"
+
+
+def _fitting(shape):
+    known = {tuple(card["input_shape"]): name for name, card in cards().items()}
+    if shape not in known:
+        described = ", ".join(f"{name!r} {shape}" for shape, name in sorted(known.items()))
+        raise ValueError(
+            f"There is no classifier for rows of shape {shape}, only: {described}. Pass "
+            "`features`, a function from rows to features (n, ...), or make one: `autoencoders "
+            "features`."
+        )
+    return known[shape]
+
+
+def _classifier(input_shape, classes, filters, units, dropout):
+    x = images = keras.Input(tuple(input_shape), dtype="float32")
+    dtype = {"dtype": "float32"}
+    for count in filters:
+        x = keras.layers.Conv2D(count, 3, padding="same", activation="relu", **dtype)(x)
+        x = keras.layers.MaxPooling2D(**dtype)(x)
+    x = keras.layers.Flatten(**dtype)(x)
+    x = keras.layers.Dense(units, activation="relu", name="features", **dtype)(x)
+    x = keras.layers.Dropout(dropout, **dtype)(x)
+    return keras.Model(images, keras.layers.Dense(classes, name="classes", **dtype)(x))
