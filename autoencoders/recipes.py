@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import time
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -16,18 +17,17 @@ import autoencoders
 from autoencoders import datasets, registry, weights, zoo
 
 # The figures that a second training is held against; the others are parts of these.
-COMPARED = ("loss", "squared_error")
+_COMPARED = ("loss", "reconstruction_loss", "squared_error")
 
 # What a recipe may say. `schedule` is "cosine", for learning rates that fall to 0 in the end;
 # `labels` is how many rows keep theirs, where a model learns from some; `pretraining` is for
 # `pretrain`.
-_ENTRIES = {
-    *("dataset", "optimizer", "phase_optimizers", "schedule", "batch_size", "epochs"),
-    *("steps_per_epoch", "seed", "labels", "pretraining"),
-}
+_COUNTS = ("batch_size", "epochs", "steps_per_epoch", "labels")
+_ENTRIES = {*_COUNTS, "seed", "optimizer", "phase_optimizers", "schedule", "pretraining"}
 
-# How far half precision may move them, relatively.
+# How far half precision may move them, and another machine's arithmetic all figures.
 _HALF_PRECISION = 1e-3
+SAME_WEIGHTS = 1e-3
 
 # Sprites that PCA learns from, and those that a model is measured on.
 _BASELINE_SPRITES = 20_000
@@ -62,7 +62,7 @@ class Data(NamedTuple):
     y_test: np.ndarray
 
 
-def load(name, dataset, arguments=None, **changes):
+def load(name, dataset, arguments=None, /, **changes):
     """The run of a model on a data set, and its data.
 
     Args:
@@ -70,10 +70,11 @@ def load(name, dataset, arguments=None, **changes):
         dataset: The data set's.
         arguments: Arguments of the builder in place of those that the bundled weights for that
             data set were trained with, or else of the card's.
-        changes: Entries of the recipe, likewise; None for no change.
+        changes: Entries of the recipe, likewise; None takes one away.
 
     Raises:
-        ValueError: unknown names, or an `input_shape` among the arguments.
+        ValueError: unknown names, entries that are no recipe's, or an `input_shape` among the
+            arguments.
         RuntimeError: the data set is not at hand.
     """
     card = registry.card(name)
@@ -86,11 +87,13 @@ def load(name, dataset, arguments=None, **changes):
     earlier = card["weights"].get(dataset, {"arguments": {}, "recipe": card["recipe"]})
     arguments = {**card["kwargs"], **earlier["arguments"], **arguments}
     arguments["input_shape"] = list(x.shape[1:])
-    changes = {key: value for key, value in changes.items() if value is not None}
-    for key in changes:
+    for key, value in changes.items():
         if key not in _ENTRIES:
             raise ValueError(registry.unknown("entry of a recipe", key, _ENTRIES))
+        if key in _COUNTS and value is not None and not (type(value) is int and value > 0):
+            raise ValueError(f"`{key}` of a recipe must be a positive integer, got {value!r}.")
     recipe = {**earlier["recipe"], **changes, "dataset": dataset}
+    recipe = {key: value for key, value in recipe.items() if value is not None}
     return Run(name, arguments, recipe), Data(x, y, x_test, y_test)
 
 
@@ -111,7 +114,12 @@ def train(run, data, path, say=print):
     recipe, partial = run.recipe, checkpoint(run, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if partial.is_file():
-        model = autoencoders.load(partial)
+        try:
+            model = autoencoders.load(partial)
+        except (ValueError, OSError, KeyError) as error:
+            raise ValueError(
+                f"{partial} cannot be read; delete it to start anew. {error}"
+            ) from error
         if model.epochs_trained > recipe["epochs"]:
             raise ValueError(
                 f"{partial} has had {model.epochs_trained} epochs already, more than the "
@@ -124,14 +132,18 @@ def train(run, data, path, say=print):
         model = autoencoders.get(run.name, compile=False, **run.arguments)
         steps = recipe.get("steps_per_epoch", math.ceil(len(data.x) / recipe["batch_size"]))
         model.compile(**zoo.compile_arguments(recipe, steps * recipe["epochs"]))
+    if "pretraining" in recipe and not hasattr(model, "pretrain"):
+        raise ValueError(f"{run.name} is no stacked model: its recipe has no `pretraining`.")
+    if "labels" in recipe and not model.labels:
+        raise ValueError(f"{run.name} takes no labels: its recipe has no `labels`.")
     if "pretraining" in recipe and not model.epochs_trained:
         pretraining = zoo.pretraining_arguments(recipe)
         model.pretrain(data.x, **pretraining, on_layer_end=lambda layers: _write(model, partial))
         say("Fine-tuning all layers")
-    rows = {"x": data.x, "batch_size": recipe["batch_size"]}
+    steps = recipe.get("steps_per_epoch")
+    rows = {"x": data.x, "batch_size": recipe["batch_size"], "steps_per_epoch": steps}
     if not isinstance(data.x, np.ndarray):
-        order = {"steps": recipe.get("steps_per_epoch"), "seed": recipe["seed"]}
-        rows = {"x": data.x.batches(recipe["batch_size"], **order)}
+        rows = {"x": data.x.batches(recipe["batch_size"], steps=steps, seed=recipe["seed"])}
     model.fit(
         **rows,
         y=_training_labels(run, data.y) if model.labels else None,
@@ -175,26 +187,35 @@ def publish(model, run, data, tolerance=None):
         ValueError: the model is not good enough, by `passes`; nothing was changed.
     """
     path = published(run.name, run.dataset)
-    new = path.with_name(f"new.{path.name}")
-    try:
-        entry = save_weights(model, new, run, data)
+    card_file = registry.zoo_folder() / f"{run.name}.json"
+    with replacing(path) as new_path, replacing(card_file) as new_card_file:
+        entry = save_weights(model, new_path, run, data)
         bar = Baseline(**entry["baseline"])
         if not passes(entry["figures"], bar):
             raise ValueError(
                 f"{run.name} on {run.dataset} stays out of the zoo: its figures {entry['figures']} "
                 f"do not pass {bar}. Change the recipe or the arguments."
             )
+        card = json.loads(card_file.read_text(encoding="utf-8"))
+        earlier = card["weights"].get(run.dataset, {})
+        tolerance = earlier.get("tolerance", 0.05) if tolerance is None else tolerance
+        entry = {**entry, "file": path.name, "tolerance": tolerance}
+        card["weights"] = dict(sorted({**card["weights"], run.dataset: entry}.items()))
+        text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+        new_card_file.write_text(text, encoding="utf-8")
+    return entry
+
+
+@contextmanager
+def replacing(path):
+    """A path to write to, that takes the place of `path` once all is done, or never."""
+    new = path.with_name(f"new.{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield new
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
-    card_file = registry.zoo_folder() / f"{run.name}.json"
-    card = json.loads(card_file.read_text(encoding="utf-8"))
-    earlier = card["weights"].get(run.dataset, {})
-    tolerance = earlier.get("tolerance", 0.05) if tolerance is None else tolerance
-    entry = {**entry, "file": path.name, "tolerance": tolerance}
-    card["weights"] = dict(sorted({**card["weights"], run.dataset: entry}.items()))
-    card_file.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return entry
 
 
 def save_weights(model, path, run, data):
@@ -214,7 +235,7 @@ def save_weights(model, path, run, data):
     exact = measure(run.name, path, data)
     written = weights.save(model, path, run.name, run.arguments, half=True)
     figures = measure(run.name, path, data)
-    if max(deviations(figures, exact).values()) > _HALF_PRECISION:
+    if not within(deviations(figures, exact), _HALF_PRECISION):
         written, figures = weights.save(model, path, run.name, run.arguments), exact
     return {
         "file": path.name,
@@ -265,8 +286,9 @@ class Baseline(NamedTuple):
     """What a model's squared error on the test set is held against, and by which rule.
 
     `rule` is "pca" (with as many components as the model has latent units), "pca_at_equal_bits"
-    (for discrete codes), "linear" (PCA again, to be met within 0.5 %) or "mean_row" (the error of
-    the mean training row, for codes that are as wide as the rows).
+    (for discrete codes), "pca_given_labels" (of what the mean row of each class leaves, where the
+    decoder is told the class), "linear" (PCA again, to be met within 0.5 %) or "mean_row" (the
+    error of the mean training row, for codes that are as wide as the rows).
     """
 
     rule: str
@@ -282,16 +304,21 @@ def baseline(model, name, data):
         data: As from `load`.
     """
     x = data.x if isinstance(data.x, np.ndarray) else data.x[:_BASELINE_SPRITES]
+    x_test = data.x_test
     units = math.prod(model.latent_shape)
     num_codes = getattr(model.bottleneck, "num_codes", None)
     if num_codes is not None:
         rule, bits = "pca_at_equal_bits", math.prod(model.latent_shape[:-1]) * math.log2(num_codes)
-        error = autoencoders.metrics.pca_squared_error_at(bits, x, data.x_test)
+        error = autoencoders.metrics.pca_squared_error_at(bits, x, x_test)
+    elif model.needs_labels:
+        means = np.stack([x[data.y == label].mean(axis=0) for label in range(data.y.max() + 1)])
+        parts = x - means[data.y], x_test - means[data.y_test]
+        rule, error = "pca_given_labels", autoencoders.metrics.pca_squared_error(*parts, units)
     elif units < math.prod(x.shape[1:]):
         rule = "linear" if name == "ae_linear" else "pca"
-        error = autoencoders.metrics.pca_squared_error(x, data.x_test, units)
+        error = autoencoders.metrics.pca_squared_error(x, x_test, units)
     else:
-        difference = data.x_test - x.mean(axis=0)
+        difference = x_test - x.mean(axis=0)
         rule, error = "mean_row", np.square(difference, dtype="float64").sum() / len(difference)
     return Baseline(rule, float(f"{error:.6g}"))
 
@@ -314,7 +341,33 @@ def passes(figures, bar):
 
 def deviations(figures, expected):
     """How far figures are from those on a card, relatively: a dict, for those that are compared."""
-    return {key: abs(figures[key] / expected[key] - 1.0) for key in COMPARED}
+    compared = [key for key in _COMPARED if key in expected]
+    return {key: _deviation(figures[key], expected[key]) for key in compared}
+
+
+def within(deviations, tolerance):
+    """Whether all deviations are within a tolerance; one that is no number is not."""
+    return all(off <= tolerance for off in deviations.values())
+
+
+def same(figures, expected):
+    """Whether figures are those on a card, but for the arithmetic of another machine."""
+    return set(figures) == set(expected) and all(
+        math.isclose(figures[key], expected[key], rel_tol=SAME_WEIGHTS, abs_tol=SAME_WEIGHTS)
+        for key in expected
+    )
+
+
+def same_bar(bar, expected):
+    """Whether two baselines are one, but for the arithmetic of another machine."""
+    errors = (bar.squared_error, expected.squared_error)
+    return bar.rule == expected.rule and math.isclose(*errors, rel_tol=SAME_WEIGHTS)
+
+
+def _deviation(figure, expected):
+    if figure == expected:
+        return 0.0
+    return abs(figure / expected - 1.0) if expected else math.inf
 
 
 def _sprites():
@@ -354,6 +407,11 @@ def _training_labels(run, y):
     if count is None:
         return y
     classes = np.unique(y)
+    if count % len(classes) or count > len(y):
+        raise ValueError(
+            f"`labels` of a recipe must be a multiple of the {len(classes)} classes, and at most "
+            f"{len(y)}, the number of rows; got {count}."
+        )
     rows = np.random.default_rng(run.recipe["seed"]).permutation(len(y))
     kept = [rows[y[rows] == label][: count // len(classes)] for label in classes]
     labels = np.full_like(y, -1)

@@ -71,6 +71,14 @@ def test_the_rules_of_the_gate(digits):
     assert recipes.passes({"squared_error": 0.99 * pca.squared_error}, pca)
     assert not recipes.passes({"squared_error": 1.01 * pca.squared_error}, pca)
 
+    (_, y), (_, y_test) = autoencoders.datasets.digits()
+    data = recipes.Data(x, y, x_test, y_test)
+    given = bar("cvae_mlp", latent_dim=2)
+    assert given.rule == "pca_given_labels"
+    means = np.array([x[y == digit].mean(axis=0) for digit in range(10)])
+    within_classes = metrics.pca_squared_error(x - means[y], x_test - means[y_test], 2)
+    assert given.squared_error == pytest.approx(within_classes, rel=1e-5)
+
     linear = bar("ae_linear", latent_dim=5)
     assert linear.rule == "linear"
     assert recipes.passes({"squared_error": 1.004 * linear.squared_error}, linear)
@@ -104,13 +112,37 @@ def test_quantised_components_have_the_error_of_the_best_quantisers():
         assert metrics.pca_squared_error_at(bits, train, test) == pytest.approx(expected, rel=0.03)
 
 
+def test_what_quantisers_leave_out():
+    """More bits than rows tell apart; and rows outside the components' span."""
+    rng = np.random.default_rng(0)
+    train, test = rng.normal(size=(40, 3)), rng.normal(size=(40, 3))
+    fine = metrics.pca_squared_error_at(100, train, train)
+    assert fine == pytest.approx(0.0, abs=0.01)
+    train, test = rng.normal(size=(30, 50)), rng.normal(size=(30, 50))
+    mean_row = np.square(test - train.mean(axis=0)).sum() / len(test)
+    assert metrics.pca_squared_error_at(0, train, test) == pytest.approx(mean_row, rel=1e-6)
+
+
+def test_a_figure_that_is_no_number_is_not_within_any_tolerance():
+    card = {"loss": 2.0, "squared_error": 1.0}
+    for figures in ({"loss": np.nan, "squared_error": 1.0}, {"loss": 2.0, "squared_error": np.nan}):
+        assert not recipes.within(recipes.deviations(figures, card), 0.05)
+        assert not recipes.same(figures, card)
+    near = recipes.deviations({"loss": 2.05, "squared_error": 1.0}, card)
+    assert near == pytest.approx({"loss": 0.025, "squared_error": 0.0})
+    assert recipes.within(near, 0.03)
+    assert not recipes.within(near, 0.02)
+    assert not recipes.same({"loss": 2.0, "squared_error": 1.0, "more": 1.0}, card)
+
+
 def test_what_is_worse_than_pca_stays_out(own_zoo):
-    card = (own_zoo / "ae_mlp.json").read_text()
+    card, files = (own_zoo / "ae_mlp.json").read_text(), sorted(own_zoo.rglob("*"))
     before = (own_zoo / "weights" / "ae_mlp.digits.weights.h5").read_bytes()
     with pytest.raises(ValueError, match="ae_mlp on digits stays out of the zoo"):
         publish("--epochs", 1)
     assert (own_zoo / "ae_mlp.json").read_text() == card
     assert (own_zoo / "weights" / "ae_mlp.digits.weights.h5").read_bytes() == before
+    assert sorted(own_zoo.rglob("*")) == files
 
 
 @pytest.mark.parametrize("name", OF_EACH_FAMILY.values())
@@ -153,20 +185,23 @@ def test_publish_reproduce_verify(own_zoo, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", no_network)
     assert "ae_mlp, digits: measured" in run("verify", "ae_mlp")
 
-    # Another figure on the card, and another byte in the file.
+    # Another figure or bar on the card, and another byte in the file.
     card_file = own_zoo / "ae_mlp.json"
-    card = json.loads(card_file.read_text())
-    card["weights"]["digits"]["figures"]["squared_error"] *= 0.98
-    card_file.write_text(json.dumps(card))
-    registry._bundled_cards.cache_clear()
-    with pytest.raises(ValueError, match="1 of 2 files are not what their cards say"):
-        run("verify", "ae_mlp")
+    true = card_file.read_text()
+    for part, key in [("baseline", "squared_error"), ("figures", "squared_error")]:
+        card = json.loads(true)
+        card["weights"] = {"digits": card["weights"]["digits"]}
+        card["weights"]["digits"][part][key] *= 0.98
+        card_file.write_text(json.dumps(card))
+        registry._bundled_cards.cache_clear()
+        with pytest.raises(ValueError, match="1 of 1 files are not what their cards say"):
+            run("verify", "ae_mlp")
     with pytest.raises(ValueError, match="ae_mlp was not reproduced within the tolerance: digits"):
         run("reproduce", "ae_mlp", "--weights", "digits")
     with open(own_zoo / "weights" / entry["file"], "r+b") as file:
         file.seek(5000)
         file.write(b"?")
-    with pytest.raises(ValueError, match="1 of 2 files are not what their cards say"):
+    with pytest.raises(ValueError, match="1 of 1 files are not what their cards say"):
         run("verify", "ae_mlp")
 
 
@@ -209,6 +244,11 @@ def test_the_learning_rate_falls_to_nothing(tmp_path):
 def test_a_recipe_says_only_what_is_known():
     with pytest.raises(ValueError, match="Did you mean 'schedule'"):
         recipes.load("ae_mlp", "digits", scheduel="cosine")
+    with pytest.raises(
+        ValueError, match="`epochs` of a recipe must be a positive integer, got 'two'"
+    ):
+        recipes.load("ae_mlp", "digits", epochs="two")
+    assert "schedule" not in recipes.load("ae_mlp", "digits", schedule=None)[0].recipe
     with pytest.raises(ValueError, match="Unknown schedule 'linear'"):
         zoo.compile_arguments({"schedule": "linear"})
 
@@ -227,6 +267,20 @@ def test_a_recipe_with_few_labels(monkeypatch, tmp_path):
     assert np.count_nonzero(labels >= 0) == 50
     np.testing.assert_array_equal(np.bincount(labels[labels >= 0]), [5] * 10)
     assert (labels[labels >= 0] == data.y[labels >= 0]).all()
+    for count in (5, 105, 5000):
+        few = run._replace(recipe={**run.recipe, "labels": count})
+        with pytest.raises(ValueError, match="must be a multiple of the 10 classes"):
+            recipes.train(few, data, tmp_path / "m.weights.h5")
+    unlabelled, _ = recipes.load("ae_mlp", "digits", labels=50)
+    with pytest.raises(ValueError, match="ae_mlp takes no labels"):
+        recipes.train(unlabelled, data, tmp_path / "m.weights.h5")
+
+
+def test_a_corrupt_checkpoint_says_what_to_do(tmp_path):
+    run, data = recipes.load("ae_mlp", "digits", epochs=1)
+    recipes.checkpoint(run, tmp_path / "m.weights.h5").write_bytes(b"?")
+    with pytest.raises(ValueError, match="delete it to start anew"):
+        recipes.train(run, data, tmp_path / "m.weights.h5")
 
 
 def test_half_precision(tmp_path, digits):

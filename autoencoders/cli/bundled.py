@@ -1,6 +1,5 @@
 """`autoencoders reproduce` and `autoencoders verify`: what the cards say, put to the test."""
 
-from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +15,6 @@ from autoencoders.cli.train import fit
 
 console = Console()
 
-# The same weights on another machine differ by its arithmetic alone.
-_SAME_WEIGHTS = 1e-3
-
 _NOT_AT_HAND = "{} is not at hand: see AUTOENCODERS_DATA_DIR"
 
 
@@ -31,8 +27,9 @@ def reproduce(
 ):
     """Train bundled weights anew, from their card's recipe and seed, and compare the figures.
 
-    Fails if a figure is further from the card's than the tolerance stated there. Interrupt it at
-    any time: the same command goes on where it stopped.
+    Fails if a figure is further from the card's than the tolerance stated there, or if the model
+    would not pass the zoo's gate. Interrupt it at any time: the same command goes on where it
+    stopped.
     """
     tags = zoo.list_weights(name)
     if not tags:
@@ -44,9 +41,10 @@ def reproduce(
         run, data = recipes.load(name, each)
         path = folder / entry["file"]
         model, partial = fit(run, data, path)
-        figures = recipes.save_weights(model, path, run, data)["figures"]
+        with recipes.replacing(path) as new:
+            figures = recipes.save_weights(model, new, run, data)["figures"]
         partial.unlink()
-        if not _report(figures, entry, entry["tolerance"]):
+        if not _report(figures, entry):
             failed.append(each)
     if failed:
         raise ValueError(f"{name} was not reproduced within the tolerance: {', '.join(failed)}.")
@@ -60,6 +58,8 @@ def verify(
     Fails if a file is not the one of its card, a figure is not the card's, or a model does not
     pass the zoo's gate. Needs no network; figures of data that is not at hand are left out.
     """
+    if name and not zoo.list_weights(name):
+        raise ValueError(f"{name} has no bundled weights to verify.")
     names = [name] if name else zoo.list_models(pretrained=True)
     entries = [(_verify, name, tag) for name in names for tag in zoo.list_weights(name)]
     import_keras()
@@ -82,33 +82,27 @@ def verify(
         raise ValueError(f"{counts['wrong']} of {len(entries)} files are not what their cards say.")
 
 
-@cache
-def _at_hand(dataset):
-    """Whether a data set can be had. Asked once: a network may take its time to fail."""
-    try:
-        if dataset != "sprites":  # drawn, not read
-            autoencoders.datasets.load(dataset)
-    except RuntimeError:
-        return False
-    return True
-
-
 def _verify(name, tag):
-    expected = weights.entry(name, tag)["figures"]
     try:
+        entry = weights.entry(name, tag)
         weights.find(name, tag)
-        if not _at_hand(tag):
+        if not autoencoders.datasets.at_hand(tag):
             return "hash only", _NOT_AT_HAND.format(tag)
         _, data = recipes.load(name, tag)
         figures = recipes.measure(name, tag, data)
-    except ValueError as error:
-        return "wrong", escape(str(error))
-    off = recipes.deviations(figures, expected)
-    bar = recipes.Baseline(**weights.entry(name, tag)["baseline"])
+        model = autoencoders.get(name, weights=tag)
+        bar = recipes.baseline(model, name, data)
+        problems = []
+        if not recipes.same(figures, entry["figures"]):
+            problems.append(f"the card says {entry['figures']}, here {figures}")
+        if not recipes.same_bar(bar, recipes.Baseline(**entry["baseline"])):
+            problems.append(f"the card has the bar {entry['baseline']}, here it is {bar}")
+        if not recipes.passes(figures, bar):
+            problems.append("it does not pass the gate")
+    except (ValueError, OSError, KeyError) as error:
+        return "wrong", escape(f"{type(error).__name__}: {error}")
     detail = f"squared error {figures['squared_error']:.4g}, {bar.rule} {bar.squared_error:.4g}"
-    if max(off.values()) > _SAME_WEIGHTS or not recipes.passes(figures, bar):
-        return "wrong", f"{detail}; the card says {expected}, here {figures}"
-    return "measured", detail
+    return ("wrong" if problems else "measured"), escape("; ".join([detail, *problems]))
 
 
 def _verify_classifier(name, tag):
@@ -118,24 +112,27 @@ def _verify_classifier(name, tag):
         model = features.load(features.folder() / f"{tag}.json")
     except ValueError as error:
         return "wrong", escape(str(error))
-    if not _at_hand(tag):
+    if not autoencoders.datasets.at_hand(tag):
         return "hash only", _NOT_AT_HAND.format(tag)
     _, (x, y) = autoencoders.datasets.load(tag)
     expected = features.cards()[tag]["figures"]["test_error"]
     error = features.test_error(model, x, y)
-    outcome = "measured" if abs(error - expected) <= _SAME_WEIGHTS else "wrong"
+    outcome = "measured" if abs(error - expected) <= recipes.SAME_WEIGHTS else "wrong"
     return outcome, f"test error {error:.2%}, on the card {expected:.2%}"
 
 
-def _report(figures, entry, tolerance):
-    """Print figures beside a card's; whether all that count are within the tolerance."""
-    off = recipes.deviations(figures, entry["figures"])
+def _report(figures, entry):
+    """Print figures beside a card's; whether they reproduce it."""
+    off, tolerance = recipes.deviations(figures, entry["figures"]), entry["tolerance"]
     table = Table("", "card", "here", "off by", box=None, header_style="bold")
     for key, expected in entry["figures"].items():
         difference = f"{off[key]:.2%}" if key in off else ""
         table.add_row(key, f"{expected:.6g}", f"{figures[key]:.6g}", difference)
     console.print(table)
-    within = max(off.values()) <= tolerance
+    within, bar = recipes.within(off, tolerance), recipes.Baseline(**entry["baseline"])
     verdict = "[green]within[/]" if within else "[red]outside[/]"
     console.print(f"{verdict} the tolerance of {tolerance:.1%}")
-    return within
+    passes = recipes.passes(figures, bar)
+    if not passes:
+        console.print(f"[red]below the gate[/]: {bar}")
+    return within and passes

@@ -1,6 +1,7 @@
 """`autoencoders train`: train a model on a data set by its recipe, resumably."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ console = Console()
 
 def train(
     name: Annotated[str, typer.Argument(help="A model's name.")],
-    data: Annotated[str, typer.Option(help="Data set: digits, mnist, fashion_mnist, cifar10.")],
+    data: Annotated[str, typer.Option(help="Data set: digits, mnist, ecg5000, sprites, ...")],
     save: Annotated[
         Path | None,
         typer.Option(help="Where to: a .keras file (the whole model) or a .weights.h5 file."),
@@ -42,7 +43,11 @@ def train(
     ] = False,
     tolerance: Annotated[
         float | None,
-        typer.Option(help="With --publish: how far a reproduction may be off, relatively."),
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="With --publish: how far a reproduction may be off, relatively.",
+        ),
     ] = None,
 ):
     """Train a model on a data set and measure it on the test set.
@@ -58,22 +63,30 @@ def train(
         raise ValueError(f"--save takes a .keras or a .weights.h5 file, got {path}.")
     if path.exists() and not (overwrite or publish):
         raise ValueError(f"{path} exists; --overwrite replaces it.")
-    changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed, **_parse(recipe or [])}
-    run, rows = recipes.load(name, data, _parse(arguments or []), **changes)
+    if publish and not os.access(path.parent, os.W_OK):
+        raise ValueError(f"{path.parent} cannot be written to: publish from a source tree.")
+    options = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
+    changes = {key: value for key, value in options.items() if value is not None}
+    changes |= _parse("--recipe", recipe)
+    run, rows = recipes.load(name, data, _parse("--set", arguments), **changes)
     if learning_rate is not None:
-        optimizer = {**run.recipe["optimizer"], "learning_rate": learning_rate}
+        optimizer = run.recipe["optimizer"]
+        optimizer = {"name": optimizer} if isinstance(optimizer, str) else optimizer
+        optimizer = {**optimizer, "learning_rate": learning_rate}
         run = run._replace(recipe={**run.recipe, "optimizer": optimizer})
 
-    model, partial = fit(run, rows, path)
+    # What is unfinished lies in the current folder, not among the weights of the zoo.
+    model, partial = fit(run, rows, Path(path.name) if publish else path)
     if publish:
         entry = recipes.publish(model, run, rows, tolerance)
         figures, bar = entry["figures"], recipes.Baseline(**entry["baseline"])
     else:
-        if path.suffix == ".keras":
-            model.save(path)
-        else:
-            weights.save(model, path, name, run.arguments)
-        figures, bar = recipes.measure(name, path, rows), recipes.baseline(model, name, rows)
+        with recipes.replacing(path) as new:
+            if path.suffix == ".keras":
+                model.save(new)
+            else:
+                weights.save(model, new, name, run.arguments)
+            figures, bar = recipes.measure(name, new, rows), recipes.baseline(model, name, rows)
     table = Table("measured on the test set", "", box=None, header_style="bold")
     for key, value in figures.items():
         table.add_row(key, f"{value:.4f}")
@@ -94,13 +107,13 @@ def fit(run, data, path):
     return model, recipes.checkpoint(run, path)
 
 
-def _parse(arguments):
+def _parse(option, arguments):
     """`key=value` pairs; a value is JSON (`[256, 64]`, `0.5`, `null`) or else a plain string."""
     parsed = {}
-    for argument in arguments:
+    for argument in arguments or []:
         key, separator, value = argument.partition("=")
         if not separator:
-            raise ValueError(f"--set takes key=value, got {argument!r}.")
+            raise ValueError(f"{option} takes key=value, got {argument!r}.")
         try:
             parsed[key] = json.loads(value)
         except json.JSONDecodeError:

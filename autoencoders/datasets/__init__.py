@@ -10,12 +10,15 @@ variable `AUTOENCODERS_DATA_DIR` names, if it holds `<name>.npz` with the arrays
 factors that they vary in. `load` does not give it.
 """
 
-from autoencoders.datasets.images import cifar10, digits, fashion_mnist, mnist
+import os
+from pathlib import Path
+
+from autoencoders.datasets.images import DATA_DIR, cifar10, digits, fashion_mnist, mnist
 from autoencoders.datasets.series import ecg5000
 from autoencoders.datasets.sprites import sprites
 from autoencoders.registry import unknown
 
-__all__ = ["cifar10", "digits", "ecg5000", "fashion_mnist", "load", "mnist", "sprites"]
+__all__ = ["at_hand", "cifar10", "digits", "ecg5000", "fashion_mnist", "load", "mnist", "sprites"]
 
 _LOADERS = {
     "cifar10": cifar10,
@@ -24,6 +27,16 @@ _LOADERS = {
     "fashion_mnist": fashion_mnist,
     "mnist": mnist,
 }
+
+
+def at_hand(name):
+    """Whether a data set can be had without a network, as far as its file's presence tells."""
+    if name in ("digits", "sprites"):
+        return True
+    folders = [Path(os.environ[DATA_DIR])] if os.environ.get(DATA_DIR) else []
+    if name != "ecg5000":  # what Keras fetched before
+        folders.append(Path(os.environ.get("KERAS_HOME", "~/.keras"), "datasets").expanduser())
+    return any((folder / f"{name}.npz").is_file() for folder in folders)
 
 
 def load(name):

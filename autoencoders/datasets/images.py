@@ -1,6 +1,7 @@
 """Image data sets."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def _read(path):
             train, test = (
                 tuple(file[f"{part}_{split}"] for part in "xy") for split in ("train", "test")
             )
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} must be an .npz file with the arrays x_train, y_train, x_test and y_test: "
             f"{error}"

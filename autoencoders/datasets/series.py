@@ -1,6 +1,7 @@
 """Data sets of series."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def ecg5000():
     try:
         with np.load(path, allow_pickle=False) as file:
             x, normal, train = (file[name] for name in ("x", "normal", "ucr_train"))
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} must be an .npz file with the arrays x, normal and ucr_train: {error}"
         ) from error

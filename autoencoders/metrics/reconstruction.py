@@ -53,6 +53,7 @@ def pca_squared_error_at(bits, x_train, x_test):
     train, test = (x.reshape(len(x), -1) for x in (x_train, x_test))
     pca = PCA(svd_solver="covariance_eigh").fit(train)
     rows = np.random.default_rng(0).permutation(len(train))[:_QUANTISER_ROWS]
+    total = np.square(test - pca.mean_, dtype="float64").sum(axis=1).mean()
     train, test = (pca.transform(x).astype("float64").T for x in (train[rows], test))
 
     def quantiser(component, levels):
@@ -64,13 +65,17 @@ def pca_squared_error_at(bits, x_train, x_test):
     for _ in range(int(bits)):
         # The components lie in order of their variance: the first unused one goes before the rest.
         for component in range(min(np.count_nonzero(spent) + 1, len(errors))):
-            if component not in candidates:
+            fits = 2 ** (spent[component] + 1) <= len(np.unique(train[component]))
+            if component not in candidates and fits:
                 candidates[component] = quantiser(component, 2 ** (spent[component] + 1))
+        if not candidates:
+            break  # a level for each row
         best = max(candidates, key=lambda c: errors[c] - candidates[c][1])
         chosen[best], errors[best] = candidates.pop(best)
         spent[best] += 1
     squares = np.square(test).mean(axis=1)
+    outside = total - squares.sum()  # of the span of the components
     for component, means in chosen.items():
         codes = test[component][:, np.newaxis]
         squares[component] = np.square(codes - means.cluster_centers_[means.predict(codes)]).mean()
-    return float(squares.sum())
+    return float(squares.sum() + outside)
