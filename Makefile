@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test thorough verify figures benchmarks benchmarks-anomaly lint wheel clean
+.PHONY: demo test thorough verify gallery figures benchmarks benchmarks-anomaly lint wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/autoencoders demo
@@ -22,6 +22,17 @@ thorough: $(VENV)/installed
 # Every bundled file's hash, and its figures measured again.
 verify: $(VENV)/installed
 	$(BIN)/autoencoders verify
+
+# Draws the pictures in docs/gallery anew: those that docs/gallery.md shows. A few minutes.
+gallery: $(VENV)/installed
+	grep -o 'gallery/[a-z_0-9]*\.[a-z_0-9]*' docs/gallery.md | sort -u | tr ./ '  ' \
+	  | while read _ name tag; do \
+	    $(BIN)/autoencoders draw $$name --weights $$tag --folder drawn/gallery || exit 1; \
+	  done
+	rm -rf docs/gallery
+	mkdir docs/gallery
+	grep -o 'gallery/[a-z_0-9.]*\.png' docs/gallery.md | sort -u \
+	  | while read picture; do cp drawn/$$picture docs/gallery/ || exit 1; done
 
 # Trains on full MNIST until the published figures are reached, and every model on the digits: a
 # quarter of an hour.
@@ -57,4 +68,4 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist demo
+	rm -rf $(VENV) build dist demo drawn

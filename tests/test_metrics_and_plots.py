@@ -61,6 +61,87 @@ def test_samples_are_those_of_the_model(vae):
     np.testing.assert_allclose(canvas[9:17, 9:17], samples[4], atol=1e-6)
 
 
+def test_noisy_rows_are_shown_between_and_are_what_is_reconstructed(digits):
+    model = autoencoders.get("denoising_mlp", weights="digits")
+    x = digits[1][:3]
+    noisy = np.clip(x + np.random.default_rng(0).normal(0, 0.3, x.shape), 0, 1).astype("float32")
+    images = _images(plots.reconstructions(model, x, noisy=noisy))
+    assert len(images) == 9
+    np.testing.assert_allclose(images[4], noisy[1, ..., 0])
+    np.testing.assert_allclose(
+        images[7], np.clip(model.predict(noisy, verbose=0)[1, ..., 0], 0, 1), atol=1e-6
+    )
+
+
+def test_conditional_models_have_a_class_for_each_column(digits):
+    model = autoencoders.get("cvae_mlp", input_shape=(8, 8, 1), hidden_units=(4,))
+    x, y = digits[1][:4], np.array([3, 1, 0, 2])
+    figure = plots.samples(model, labels=[7, 3, 5], rows=2, seed=1)
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["7", "3", "5"]
+    (canvas,) = _images(figure)
+    drawn = model.sample(6, labels=[7, 3, 5, 7, 3, 5], seed=1)
+    np.testing.assert_allclose(canvas[9:17, 9:17], drawn[4, ..., 0], atol=1e-6)
+
+    rebuilt = _images(plots.reconstructions(model, (x, y)))[5]
+    np.testing.assert_allclose(rebuilt, model.predict((x, y), verbose=0)[1, ..., 0], atol=1e-6)
+    (axis,) = plots.latent(model, (x, y), y).axes
+    assert len(axis.collections) == 4
+    pairs = [*zip(x, y, strict=True)]
+    (canvas,) = _images(plots.interpolation(model, pairs[:2], pairs[2:], steps=3))
+    line = model.interpolate(pairs[1], pairs[3], steps=3)
+    np.testing.assert_allclose(canvas[9:17, 9:17], line[1, ..., 0], atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def series():
+    """A model of series of two features and any length, and padded rows for it."""
+    model = autoencoders.get(
+        "ae_gru", input_shape=(None, 2), mask_value=-9.0, units=(4,), latent_dim=2
+    )
+    x = np.random.default_rng(0).normal(size=(7, 12, 2)).astype("float32")
+    x[0, 8:] = -9.0
+    model.fit_prior(x, components=2)
+    return model, x
+
+
+def test_series_are_curves_of_input_and_reconstruction(series, tmp_path):
+    model, x = series
+    figure = plots.reconstructions(model, x, titles="abcdefg")
+    drawn = [axis for axis in figure.axes if axis.get_visible()]
+    assert [axis.get_title() for axis in drawn] == [*"abcdefg"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        *("input", "reconstruction")
+    ]
+    assert [axis.get_xlabel() for axis in drawn] == ["", "", *(["step"] * 5)]
+    curves = np.array([line.get_ydata() for line in drawn[3].lines])
+    rebuilt = model.predict(x, verbose=0)[3]
+    np.testing.assert_allclose(curves, np.concatenate([x[3].T, rebuilt.T]), atol=1e-6)
+    for line in drawn[0].lines:  # the padding is left out
+        np.testing.assert_array_equal(np.isnan(line.get_ydata()), np.arange(12) >= 8)
+    figure.savefig(tmp_path / "figure.png")
+
+
+def test_samples_and_interpolations_of_series_are_curves(series):
+    model, x = series
+    figure = plots.samples(model, columns=2, rows=2, steps=5, seed=3)
+    curves = np.array([line.get_ydata() for line in figure.axes[3].lines])
+    np.testing.assert_allclose(curves, model.sample(4, seed=3, steps=5)[3].T, atol=1e-6)
+    assert not figure.legends
+    figure = plots.interpolation(model, x[:1], x[1:2], steps=3)
+    curves = np.array([line.get_ydata() for line in figure.axes[1].lines])
+    np.testing.assert_allclose(curves, model.interpolate(x[0], x[1], 3)[1].T, atol=1e-6)
+
+
+def test_series_of_pixel_lines_may_be_drawn_as_images(digits):
+    model = autoencoders.get("ae_gru", weights="digits")
+    x = digits[1][:3, ..., 0]
+    images = _images(plots.reconstructions(model, x, as_images=True))
+    np.testing.assert_array_equal(images[1], x[1])
+    (canvas,) = _images(plots.interpolation(model, x[:1], x[1:2], steps=3, as_images=True))
+    middle = np.clip(model.interpolate(x[0], x[1], 3)[1], 0, 1)
+    np.testing.assert_allclose(canvas[:8, 9:17], middle, atol=1e-6)
+
+
 def test_an_interpolation_is_the_models_line(vae, digits):
     starts, ends = digits[1][:2], digits[1][2:4]
     (canvas,) = _images(plots.interpolation(vae, starts, ends, steps=5))

@@ -5,7 +5,7 @@ import os
 import typer
 
 from autoencoders import __version__
-from autoencoders.cli import bundled, demo, features, models, train
+from autoencoders.cli import bundled, demo, draw, features, models, train
 
 app = typer.Typer(
     help="The Keras autoencoder zoo.",
@@ -19,6 +19,7 @@ app.command()(train.train)
 app.command()(bundled.reproduce)
 app.command()(bundled.verify)
 app.command()(features.features)
+app.command()(draw.draw)
 app.command()(demo.demo)
 
 

@@ -1,32 +1,49 @@
-"""Pictures made of images."""
+"""Pictures made of rows: images side by side, or the curves of series."""
 
 import numpy as np
 from scipy.stats import norm
 
 from autoencoders.plots.picture import Picture
+from autoencoders.plots.series import small_multiples
+
+_CURVES_IN_A_ROW = 5
 
 
-def reconstructions(model, x, *, titles=None):
-    """Images in the upper row, their reconstructions in the lower.
+def reconstructions(model, x, *, noisy=None, titles=None, as_images=False):
+    """Images in the upper row, their reconstructions in the lower; series as curves, overlaid.
 
     Args:
-        model: An `Autoencoder` over images.
+        model: An `Autoencoder` over images or series.
         x: Array `(n, height, width, channels)`; n up to about 20 reads well. Grey levels run from
-            0 to 1, or over the range of x where that is wider. With labels `(x, labels)`, for a
-            model that needs them.
-        titles: One per image.
+            0 to 1, or over the range of x where that is wider. Or `(n, steps, features)`, with a
+            colour for each feature. With labels `(x, labels)`, for a model that needs them.
+        noisy: Array like x, for the model to reconstruct in place of x, and shown between the two.
+        titles: One per row of x.
+        as_images: Whether series are drawn as grey images, `(height, width)`, that is, with a step
+            in each line.
+
+    Raises:
+        ValueError: rows that are neither images nor series.
     """
-    _require_images(model)
-    reconstructed = model.predict(x, verbose=0)
-    x = x[0] if isinstance(x, tuple) else x
-    pairs = (x, reconstructed)
+    in_pixels = _in_pixels(model, as_images)
+    x, *labels = x if isinstance(x, tuple) else (x,)
+    given = x if noisy is None else noisy
+    reconstructed = model.predict((given, *labels) if labels else given, verbose=0)
+    shown = {"input": x, "noisy": noisy, "reconstruction": reconstructed}
+    shown = {label: rows for label, rows in shown.items() if rows is not None}
+    if not in_pixels:
+        mask = model.padding_mask(x)
+        if mask is not None:  # padding is no part of a curve
+            mask = np.asarray(mask)[..., np.newaxis]
+            shown = {label: np.where(mask, rows, np.nan) for label, rows in shown.items()}
+        return small_multiples(shown, min(len(x), _CURVES_IN_A_ROW), titles)
     low, high = min(0.0, float(x.min())), max(1.0, float(x.max()))
-    figure = Picture(len(x), 2.4 if titles is not None else 2.2)
-    axes = figure.subplots(2, len(x), squeeze=False)
-    for row, images, label in zip(axes, pairs, ("input", "reconstruction"), strict=True):
-        for axis, image in zip(row, images, strict=True):
+    figure = Picture(len(x), 1.1 * len(shown) + (0.2 if titles is not None else 0.0))
+    axes = figure.subplots(len(shown), len(x), squeeze=False)
+    for line, (label, rows) in zip(axes, shown.items(), strict=True):
+        for axis, image in zip(line, _with_channels(rows), strict=True):
             show_image(axis, (image - low) / (high - low))
-        row[0].set_ylabel(label)
+        line[0].set_ylabel(label, fontsize=9)
     for axis, title in zip(axes[0], titles if titles is not None else (), strict=False):
         axis.set_title(str(title), fontsize=9)
     return figure
@@ -67,35 +84,47 @@ def manifold(model, *, steps=15, low=0.05, high=0.95):
     return figure
 
 
-def samples(model, *, columns=10, rows=5, seed=None):
-    """New images: draws from a generative model's prior, decoded.
+def samples(model, *, columns=10, rows=5, labels=None, steps=None, as_images=False, seed=None):
+    """New data: draws from a model's prior, decoded.
 
     Args:
-        model: A generative `Autoencoder` over images.
+        model: An `Autoencoder` over images or series, generative or after `fit_prior`.
         columns, rows: Size of the grid.
+        labels: For models of labelled rows, a class for each column, in place of `columns`.
+        steps: The length of series, for a model that leaves it open.
+        as_images: As in `reconstructions`.
         seed: Integer, to get the same draws again.
+
+    Raises:
+        ValueError: no prior, or rows that are neither images nor series.
     """
-    _require_images(model)
-    canvas, _ = _tiled(model.sample(columns * rows, seed=seed), columns)
-    figure = Picture(0.7 * columns, 0.7 * rows)
-    show_image(figure.subplots(), canvas)
-    return figure
+    _in_pixels(model, as_images)
+    columns = columns if labels is None else len(labels)
+    drawn = model.sample(
+        columns * rows,
+        labels=None if labels is None else np.tile(labels, rows),
+        seed=seed,
+        steps=steps,
+    )
+    return _grid(model, drawn, columns, as_images, titles=labels)
 
 
-def interpolation(model, starts, ends, *, steps=9):
+def interpolation(model, starts, ends, *, steps=9, as_images=False):
     """Straight lines through latent space, decoded: a row from each start to its end.
 
     Args:
-        model: An `Autoencoder` over images.
-        starts, ends: Arrays `(n, height, width, channels)`.
-        steps: Images in a row, ends included.
+        model: An `Autoencoder` over images or series.
+        starts, ends: Arrays `(n, *input_shape)`; for a model that needs labels, n pairs of a row
+            and its label.
+        steps: Points on a line, ends included.
+        as_images: As in `reconstructions`.
+
+    Raises:
+        ValueError: rows that are neither images nor series.
     """
-    _require_images(model)
+    _in_pixels(model, as_images)
     lines = [model.interpolate(a, b, steps) for a, b in zip(starts, ends, strict=True)]
-    canvas, _ = _tiled(np.concatenate(lines), steps)
-    figure = Picture(0.7 * steps, 0.7 * len(lines))
-    show_image(figure.subplots(), canvas)
-    return figure
+    return _grid(model, np.concatenate(lines), steps, as_images)
 
 
 def perturbation(model, x, *, dimensions=None, shifts=(-3, -2, -1, 0, 1, 2, 3)):
@@ -126,6 +155,37 @@ def perturbation(model, x, *, dimensions=None, shifts=(-3, -2, -1, 0, 1, 2, 3)):
     )
     labels = [f"$z_{{{d + 1}}}$" for d in dimensions]
     axis.set_yticks((np.arange(len(labels)) + 0.5) * height, labels)
+    return figure
+
+
+def _in_pixels(model, as_images):
+    """Whether a model's rows are drawn as images; as curves otherwise."""
+    if len(model.row_shape) == 2:
+        return as_images
+    if len(model.row_shape) == 3:
+        return True
+    raise ValueError(
+        "This is a picture of images (height, width, channels) or series (steps, features); the "
+        f"rows of {model.name!r} have shape {model.row_shape}."
+    )
+
+
+def _with_channels(images):
+    return images[..., np.newaxis] if images.ndim == 3 else images
+
+
+def _grid(model, rows, columns, as_images, titles=None):
+    """Rows line after line, with titles over the columns."""
+    if not _in_pixels(model, as_images):
+        return small_multiples({"": rows}, columns, titles)
+    canvas, (_, width) = _tiled(_with_channels(rows), columns)
+    lines = len(rows) // columns
+    figure = Picture(0.7 * columns, 0.7 * lines + (0.3 if titles is not None else 0.0))
+    axis = figure.subplots()
+    show_image(axis, canvas)
+    if titles is not None:
+        axis.set_xticks((np.arange(columns) + 0.5) * width, [str(title) for title in titles])
+        axis.tick_params(top=False, labeltop=True, bottom=False, labelbottom=False)
     return figure
 
 

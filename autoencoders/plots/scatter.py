@@ -12,13 +12,14 @@ def latent(model, x, labels=None):
 
     Args:
         model: An `Autoencoder`.
-        x: Array `(n, *input_shape)`.
+        x: Array `(n, *input_shape)`; with labels `(x, labels)`, for a model that needs them.
         labels: Classes `(n,)`, for the colours.
 
     Raises:
         ValueError: the codes have one dimension only.
     """
-    codes = model.encode(x).reshape(len(x), -1)
+    codes = model.encode(x)
+    codes = codes.reshape(len(codes), -1)
     if codes.shape[1] < 2:
         raise ValueError(f"A scatter plot takes two dimensions; {model.name!r} has codes of one.")
     names = ("$z_1$", "$z_2$")
@@ -26,7 +27,7 @@ def latent(model, x, labels=None):
         centred = codes - codes.mean(axis=0)
         codes = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
         names = ("first principal component of z", "second principal component of z")
-    figure = Picture(6.4, 6)
+    figure = Picture(6.8, 6)
     axis = figure.subplots()
     if labels is None:
         axis.scatter(*codes[:, :2].T, s=6, alpha=0.7)
@@ -38,5 +39,11 @@ def latent(model, x, labels=None):
         figure.legend(markerscale=3, loc="outside right upper")
     axis.set_xlabel(names[0])
     axis.set_ylabel(names[1])
-    axis.set_aspect("equal", adjustable="datalim")
+    # Limits set here: those that Matplotlib widens while drawing are too late for the layout.
+    codes = codes[:, :2]
+    low, high = codes.min(axis=0), codes.max(axis=0)
+    reach = 0.55 * float((high - low).max()) or 1.0
+    axis.set_xlim(*(0.5 * (low + high)[0] + [-reach, reach]))
+    axis.set_ylim(*(0.5 * (low + high)[1] + [-reach, reach]))
+    axis.set_aspect("equal")
     return figure
