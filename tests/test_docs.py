@@ -53,6 +53,15 @@ def test_the_guide_to_anomaly_detection_runs(tmp_path, monkeypatch):
     )
 
 
+def test_the_guide_to_metrics_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    guide = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    names = {}
+    for snippet in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
+        exec(snippet, names)
+    assert names["bound"].mean < names["estimate"].mean < 0
+
+
 def test_the_readmes_table_is_that_of_the_cards():
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*)\|$", README, re.MULTILINE))
     assert sorted(rows) == autoencoders.list_models()
