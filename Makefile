@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test thorough figures benchmarks benchmarks-anomaly lint wheel clean
+.PHONY: demo test thorough figures benchmarks benchmarks-anomaly benchmarks-papers lint wheel clean
 
 demo: $(VENV)/installed
 	$(BIN)/autoencoders demo
@@ -14,9 +14,10 @@ test: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
-# The checks of the models that `make test` leaves out: other arguments of builders it does check.
+# The checks of the models that `make test` leaves out: other arguments of builders it does check;
+# and every row of the benchmarks of published figures, in small.
 thorough: $(VENV)/installed
-	$(BIN)/python -m pytest -m thorough tests/test_zoo_models.py
+	$(BIN)/python -m pytest -m thorough tests/test_zoo_models.py tests/test_papers.py
 
 # Trains on full MNIST until the published figures are reached, and every model on the digits: a
 # quarter of an hour.
@@ -38,6 +39,11 @@ benchmarks-anomaly: $(VENV)/installed
 	$(BIN)/python -m benchmarks.anomaly_speed --python $(PEERS)
 	$(BIN)/python -m benchmarks.anomaly_rates
 	$(BIN)/python -m benchmarks.nab $(SERIES)
+
+# Published figures beside this package's, from MNIST in AUTOENCODERS_DATA_DIR: hours. A run that is
+# cut off goes on where it was.
+benchmarks-papers: $(VENV)/installed
+	$(BIN)/python -m benchmarks.papers $(ROWS) --table
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check --fix .

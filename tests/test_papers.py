@@ -10,6 +10,8 @@ from benchmarks.papers import ROWS
 from benchmarks.papers.__main__ import print_table
 from benchmarks.papers.runs import Run
 
+QUICK = ("iwae", "k_sparse", "categorical_vae")  # the others take longer: make thorough
+
 TINY = {
     "deep_autoencoder": {"epochs": 2, "pretraining": 1},
     "vae_likelihood": {"epochs": 2, "samples": 3},
@@ -42,7 +44,10 @@ def _small_mnist(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:Posterior collapse", "ignore:lbfgs failed to converge")
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.thorough) for name in ROWS],
+)
 def test_a_row_interrupted_after_each_epoch_gives_the_same_figures(name, tmp_path):
     settings = {**TINY[name], "batch_size": 50}
     whole = ROWS[name](Run(tmp_path / "whole", verbose=0), **settings)
