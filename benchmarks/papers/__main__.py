@@ -6,9 +6,9 @@
     python -m benchmarks.papers deep_autoencoder --held-out --set rate=0.002 --set epochs=20
     python -m benchmarks.papers --table
 
-A row is a function with the recipe as its arguments. What a recipe says was chosen with
-`--held-out`: trained without the last 5,000 rows of the training set and measured on them. The test
-set is only looked at by a run without it, on all training rows.
+A row is a function with the recipe as its arguments. What a recipe says was either chosen
+beforehand or with `--held-out`: trained without the last 5,000 rows of the training set and
+measured on them. The test set is only looked at by a run without it, on all training rows.
 
 Models in training are kept in `--folder`, every two minutes: a run that was cut off, or stopped by
 itself after `--limit` seconds, goes on there, bit by bit as if nothing had happened, when the same

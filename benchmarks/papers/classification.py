@@ -139,7 +139,7 @@ def k_sparse(
     units=1000,
     seed=0,
 ):
-    """Makhzani & Frey 2013 (arXiv:1312.5663), table 1: logistic regression on sparse codes.
+    """Makhzani & Frey 2013 (arXiv:1312.5663): logistic regression on sparse codes.
 
     As there, k falls in the course of training, to 25, and the classifier sees more units than the
     decoder did. There encoder and decoder share their weights, and training takes 5,000 epochs.

@@ -57,7 +57,7 @@ def vae_400_20(run, *, epochs=10, batch_size=128, rates=(1e-3, 2e-3), seeds=3):
 def categorical_vae(
     run,
     *,
-    epochs=150,
+    epochs=60,
     batch_size=100,
     rate=2e-3,
     temperature=1.0,
