@@ -12,7 +12,7 @@ def vae_400_20(run, *, epochs=10, batch_size=128, rates=(1e-3, 2e-3), seeds=3):
     """Kingma & Welling 2013 (arXiv:1312.6114), the size of PyTorch's example: 784-400-20.
 
     The example's recipe is Adam at 0.001 throughout: the first result. The second has the same
-    epochs and batches with a rate that falls along a cosine, the first of whose values is 0.002.
+    epochs and batches, with a rate that falls from 0.002 to 0 along half a cosine.
     """
     data = run.mnist()
     constant, falling = rates
@@ -70,8 +70,9 @@ def categorical_vae(
     """Jang, Gu & Poole 2017 (arXiv:1611.01144), table 1: 784-(20×10)-200 on binary MNIST.
 
     The paper takes the static binarisation of Larochelle & Murray; here each pixel is drawn once,
-    with its grey value as probability and a fixed seed. The paper learns the prior; here it is
-    uniform.
+    with its grey value as probability and a fixed seed. The prior is uniform (in versions of the
+    paper it is learned). Its text has a multi-sample bound with m = 1,000, which is log 1/m Σ w_i
+    here; the formula that it refers to, of another experiment, is a mean of logarithms.
     """
     data = run.mnist()
     x, x_test = binarised(data.x, 0), binarised(data.x_test, 1)
