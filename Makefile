@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test thorough verify gallery figures benchmarks benchmarks-anomaly lint wheel clean
+.PHONY: demo test thorough verify gallery figures benchmarks benchmarks-anomaly benchmarks-papers lint wheel \
+	clean
 
 demo: $(VENV)/installed
 	$(BIN)/autoencoders demo
@@ -15,9 +16,9 @@ test: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 # The checks of the models that `make test` leaves out: other arguments of builders it does check, and
-# convolutional twins of dense models.
+# convolutional twins of dense models; and every row of the benchmarks of published figures, in small.
 thorough: $(VENV)/installed
-	$(BIN)/python -m pytest -m thorough tests/test_zoo_models.py
+	$(BIN)/python -m pytest -m thorough tests/test_zoo_models.py tests/test_papers.py
 
 # Every bundled file's hash, and its figures measured again.
 verify: $(VENV)/installed
@@ -54,6 +55,11 @@ benchmarks-anomaly: $(VENV)/installed
 	$(BIN)/python -m benchmarks.anomaly_speed --python $(PEERS)
 	$(BIN)/python -m benchmarks.anomaly_rates
 	$(BIN)/python -m benchmarks.nab $(SERIES)
+
+# Published figures beside this package's, from MNIST in AUTOENCODERS_DATA_DIR: hours. A run that is
+# cut off goes on where it was.
+benchmarks-papers: $(VENV)/installed
+	$(BIN)/python -m benchmarks.papers $(ROWS) --table
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,97 @@
+"""Published figures beside this package's: a row of a table each, trained by `fit`.
+
+    python -m benchmarks.papers --list
+    python -m benchmarks.papers vae_400_20 deep_autoencoder
+    python -m benchmarks.papers deep_autoencoder --limit 500
+    python -m benchmarks.papers deep_autoencoder --held-out --set rate=0.002 --set epochs=20
+    python -m benchmarks.papers --table
+
+A row is a function with the recipe as its arguments. What a recipe says was either chosen
+beforehand or with `--held-out`: trained without the last 5,000 rows of the training set and
+measured on them. The test set is only looked at by a run without it, on all training rows.
+
+Models in training are kept in `--folder`, every two minutes: a run that was cut off, or stopped by
+itself after `--limit` seconds, goes on there, bit by bit as if nothing had happened, when the same
+command is given again. Results are appended to `results.jsonl` there; `--table` prints the newest
+of each row as Markdown.
+
+MNIST comes from `autoencoders.datasets`, the sprites too.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.papers import ROWS
+from benchmarks.papers.runs import Run
+from benchmarks.turns import table
+
+_COLUMNS = ("result", "protocol", "published", "ours", "epochs", "seconds")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="see --list")
+    parser.add_argument("--list", action="store_true", help="the rows and their papers")
+    parser.add_argument("--table", action="store_true", help="the newest results as Markdown")
+    parser.add_argument("--held-out", action="store_true", help="measure on training rows")
+    parser.add_argument("--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--limit", type=float, help="seconds of training before it stops, saved")
+    parser.add_argument("--first", type=int, metavar="N", help="rows of data, to try this program")
+    parser.add_argument("--folder", default="papers", help="of models and results")
+    arguments = parser.parse_args()
+    if arguments.list:
+        for name, row in ROWS.items():
+            print(f"{name:22} {row.__doc__.splitlines()[0]}")
+    for name in arguments.rows:
+        if name not in ROWS:
+            parser.error(f"no row {name!r}; there are {', '.join(ROWS)}")
+    path = Path(arguments.folder, "results.jsonl")
+    settings = dict(_setting(text) for text in arguments.set)
+    options = {"held_out": arguments.held_out, "limit": arguments.limit, "rows": arguments.first}
+    for name in arguments.rows:
+        print(f"\n{name}{' on held-out training rows' * arguments.held_out}: {settings or ''}")
+        try:
+            results = ROWS[name](Run(arguments.folder, settings, **options), **settings)
+        except TimeoutError as error:
+            sys.exit(f"{name}: {error}; the same command goes on there.")
+        about = {"row": name, "settings": settings, **options}
+        del about["limit"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            for result in results:
+                file.write(json.dumps({**about, **result._asdict()}) + "\n")
+                for key, value in result._asdict().items():
+                    print(f"  {key:9} {value}")
+    if arguments.table:
+        print_table(path)
+
+
+def _setting(text):
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def print_table(path):
+    """The newest result of each row on the test set, in the order of the rows."""
+    newest = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        result = json.loads(line)
+        if not result["held_out"] and not result["rows"]:
+            newest[result["row"], result["result"]] = result
+    order = list(ROWS)
+    found = sorted(newest.values(), key=lambda result: order.index(result["row"]))
+    cells = [
+        [result[key] for key in _COLUMNS[:-1]] + [f"{result['seconds']:,.0f}"] for result in found
+    ]
+    table(_COLUMNS, cells)
+
+
+if __name__ == "__main__":
+    main()
