@@ -294,6 +294,17 @@ class Baseline(NamedTuple):
     rule: str
     squared_error: float
 
+    @property
+    def described(self):
+        """What the rule compares with, in words."""
+        return {
+            "linear": "PCA with as many components",
+            "mean_row": "the mean training row",
+            "pca": "PCA with as many components",
+            "pca_at_equal_bits": "PCA with as many bits",
+            "pca_given_labels": "PCA within the classes",
+        }[self.rule]
+
 
 def baseline(model, name, data):
     """The bar over which a model has to be, to join the zoo with pretrained weights.

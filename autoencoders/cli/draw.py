@@ -27,13 +27,6 @@ _POINTS = 2000
 _MIXTURE_ROWS = 4000
 _PIXELCNN_ROWS = 2000
 
-_BASELINES = {
-    "linear": "PCA with as many components",
-    "mean_row": "the mean training row",
-    "pca": "PCA with as many components",
-    "pca_at_equal_bits": "PCA with as many bits",
-}
-
 
 def draw(
     name: Annotated[str, typer.Argument(help="A model's name.")],
@@ -136,7 +129,7 @@ def _reconstructions(model, x, y, entry, as_images, curves):
     figures, bar = entry["figures"], recipes.Baseline(**entry["baseline"])
     title = (
         f"test rows. Squared error of a test row: {figures['squared_error']:#.3g}; "
-        f"of {_BASELINES[bar.rule]}: {bar.squared_error:#.3g}"
+        f"of {bar.described}: {bar.squared_error:#.3g}"
     )
     if "noise" in figures:
         title += f"\nOf a noisy row: {figures['noise']:#.3g}; "
