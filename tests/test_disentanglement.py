@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.metrics import mutual_info_score
 from sklearn.tree import DecisionTreeClassifier
 
 import autoencoders
 from autoencoders import datasets, metrics
+from autoencoders.metrics import disentanglement
 
 SIZES = (3, 4, 5)
 # As by default, but for less of it.
@@ -97,14 +98,21 @@ def test_factor_vae_leaves_out_what_has_collapsed():
     assert _factor_vae(lambda x: 1e-3 * x) == 0.0
     assert _factor_vae(lambda x: 1e-3 * x, collapsed=0.0) == 1.0
 
+    def rounded(x):  # a constant, but for its last bit, that tells the first factor
+        bit = np.where(x[:, :1] > 0, np.float32(3), np.nextafter(np.float32(3), np.float32(4)))
+        return np.concatenate([bit, x[:, 1:]], axis=1)
+
+    assert _factor_vae(rounded, collapsed=0.0) == _factor_vae(lambda x: x[:, 1:])
+
 
 def test_what_factor_vae_does_not_take():
     with pytest.raises(ValueError, match="ndarray does not tell its factors"):
         metrics.factor_vae_score(lambda x: x, np.zeros((3, 2)))
     with pytest.raises(ValueError, match="`encode` gave NaN"):
         _factor_vae(lambda x: x * np.nan)
-    with pytest.raises(ValueError, match="Votes must be 1 or more"):
-        _factor_vae(lambda x: x, votes=0)
+    for wrong in ({"votes": 0}, {"evaluation_votes": 2.5}, {"batch_size": 1}, {"seed": None}):
+        with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be a"):
+            _factor_vae(lambda x: x, **wrong)
     constant = Grid()
     constant.factor_sizes = (3, 1, 2)
     with pytest.raises(ValueError, match="one value cannot be told"):
@@ -282,6 +290,19 @@ def test_sap_of_continuous_factors_is_the_gap_of_squared_correlations():
     discrete = [metrics.sap(codes, factors[:, [k]]) for k in range(2)]
     mixed = metrics.sap(codes, factors, continuous=[True, False])
     assert mixed == pytest.approx((ordered[-1, 0] - ordered[-2, 0] + discrete[1]) / 2)
+    fractions = factors / [7.0, 1.0]
+    squares = metrics.sap(codes, factors, continuous=True)
+    assert metrics.sap(codes, fractions, continuous=True) == pytest.approx(squares)
+    assert metrics.sap(codes, fractions, continuous=[True, False]) == pytest.approx(mixed)
+    with pytest.raises(ValueError, match="not `continuous` must be integers"):
+        metrics.sap(codes, fractions, continuous=[False, True])
+    with pytest.raises(ValueError, match="one for each of 2 factors"):
+        metrics.sap(codes, factors, continuous=[True] * 3)
+    with pytest.raises(ValueError, match="`factors` must be finite"):
+        metrics.sap(codes, np.where(fractions == 0, np.nan, fractions), continuous=True)
+    # Rounding alone correlates with nothing.
+    rounded = np.where(factors[:, :1] > 50, 3.0, np.nextafter(3.0, 4.0))
+    assert metrics.sap(rounded, factors, continuous=True) == 0.0
 
 
 class Importances(BaseEstimator):
@@ -306,6 +327,24 @@ def test_dci_is_the_entropy_of_the_importances():
     assert parts["completeness"] == pytest.approx((1.0 * (1 - np.log(2) / np.log(3)) + 1.0) / 2.0)
     shares = np.mean([1 / size for size in SIZES])
     assert parts["informativeness"] == pytest.approx(shares, abs=0.03)
+
+
+def test_dci_seeds_a_classifier_without_a_seed():
+    factors = np.random.default_rng(0).integers(3, size=(200, 2))
+    codes = np.random.default_rng(1).normal(size=(200, 4))
+    forest = RandomForestClassifier(5)
+    first = metrics.dci(codes, factors, estimator=forest, seed=4)
+    assert metrics.dci(codes, factors, estimator=forest, seed=4) == first
+    seeded = RandomForestClassifier(5, random_state=4)
+    assert metrics.dci(codes, factors, estimator=seeded, seed=4) == first
+    seeded.set_params(random_state=5)
+    assert metrics.dci(codes, factors, estimator=seeded, seed=4) != first
+    assert forest.random_state is None
+
+
+def test_dci_of_importances_that_are_even_is_not_below_0():
+    for count in range(2, 40):
+        assert 0.0 <= disentanglement._concentration(np.full((3, count), 0.1)) < 1e-12
 
 
 def test_dci_is_by_gradient_boosting():
@@ -351,6 +390,11 @@ def test_what_cannot_be_scored():
     for variances in (np.zeros((60, 2)), np.full((60, 3), np.nan)):
         with pytest.raises(ValueError, match="`log_variances` must be finite, of the codes' shape"):
             metrics.mig(codes, factors, log_variances=variances)
+    for variance in (-2000.0, 2000.0):
+        with pytest.raises(ValueError, match="`log_variances` must be logarithms"):
+            metrics.mig(codes, factors, log_variances=np.full(codes.shape, variance))
+    with pytest.raises(ValueError, match="`seed` must be an integer, 0 or more"):
+        metrics.dci(codes, factors, seed=-1)
     with pytest.raises(ValueError, match="`bins` must be an integer, 2 or more"):
         metrics.mig(codes, factors, bins=1)
     with pytest.raises(ValueError, match="leaves one part without rows"):
@@ -379,8 +423,28 @@ def test_the_scores_of_a_model(name):
     assert all(0.0 <= score <= 1.0 for score in scores.values())
     assert metrics.disentanglement_scores(model, sprites, **FEW) == scores
     factors = sprites.sample(240, np.random.default_rng(0))
-    codes = model.encode(sprites.images(factors))
+    images = sprites.images(factors)
+    codes = model.encode(images)
+    if name == "vae_mlp":
+        posterior = metrics.mig(codes, factors, log_variances=model.posterior(images)[1])
+        assert scores["mig_posterior"] == posterior
     assert scores["mig"] == metrics.mig(codes, factors)
     assert scores["sap"] == metrics.sap(codes, factors)
     with pytest.raises(ValueError, match="does not tell its factors"):
         metrics.disentanglement_scores(model, sprites.split()[1])
+    with pytest.raises(ValueError, match="`model` must be an Autoencoder, got a Sprites"):
+        metrics.disentanglement_scores(sprites, model)
+    with pytest.raises(ValueError, match="`rows` must be a positive integer; got 0"):
+        metrics.disentanglement_scores(model, sprites, rows=0)
+
+
+@pytest.mark.parametrize(("name", "dimensions"), [("vae_mlp", 1), ("ae_mlp", 257)])
+def test_codes_that_are_too_small_or_too_large_are_found_at_once(name, dimensions, monkeypatch):
+    sprites = datasets.sprites()
+    drawn = []
+    images = sprites.images
+    monkeypatch.setattr(sprites, "images", lambda f: drawn.append(len(f)) or images(f))
+    sizes = {"input_shape": (64, 64, 1), "latent_dim": dimensions, "hidden_units": (4,)}
+    with pytest.raises(ValueError, match=rf"2 to 256 dimensions; .* have {dimensions}\."):
+        metrics.disentanglement_scores(autoencoders.get(name, **sizes), sprites)
+    assert sum(drawn) <= 1024

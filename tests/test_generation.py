@@ -86,6 +86,30 @@ def test_the_same_rows_and_rows_apart():
     assert generation.density_coverage(x, x + 50) == (0.0, 0.0)
 
 
+def test_an_outlier_makes_no_other_row_precise():
+    rng = np.random.default_rng(1)
+    real = rng.normal(size=(500, 8))
+    apart = rng.normal(size=(500, 8)) + 6.0
+    outlier = np.full((1, 8), 1e7)
+    for generated in (apart, np.concatenate([apart, outlier])):
+        assert generation.precision_recall(real, generated).precision == 0.0
+        assert generation.density_coverage(real, generated) == (0.0, 0.0)
+    # Nor do real ones lose their neighbourhoods.
+    others = rng.normal(size=(500, 8))
+    without = generation.density_coverage(real, others)
+    with_one = generation.density_coverage(real, np.concatenate([others, outlier]))
+    assert with_one.coverage == without.coverage
+    assert with_one.density == pytest.approx(without.density * 500 / 501)
+    same = np.concatenate([real, outlier])
+    assert generation.density_coverage(same, same).coverage == 1.0
+
+
+def test_nothing_covers_duplicates():
+    x = RNG.normal(size=(30, 3))
+    x[:6] = x[0]
+    assert generation.density_coverage(x, x, k=5).coverage == pytest.approx(24 / 30)
+
+
 def test_what_the_measures_are_for():
     real = np.concatenate([RNG.normal(size=(300, 2)), RNG.normal(size=(300, 2)) + 20])
     both = np.concatenate([RNG.normal(size=(300, 2)), RNG.normal(size=(300, 2)) + 20])
@@ -178,6 +202,14 @@ def test_a_classifier_of_your_own(tmp_path, digits, capsys):
     assert values["precision"] == values["coverage"] == 1.0
     with pytest.raises(ValueError, match="exists; delete it"):
         train_features("digits", save=card)
+    data = tmp_path / "data.npz"
+    data.write_bytes(b"data")
+    with pytest.raises(ValueError, match=r"data\.npz exists; delete it"):
+        train_features("digits", save=data.with_suffix(".json"))
+    assert data.read_bytes() == b"data"
+    card.write_text("{}")
+    with pytest.raises(ValueError, match=r"own\.json is no card .* no 'sha256'"):
+        features.extract(digits[1][:5], card)
     with pytest.raises(ValueError, match="Say where the result goes"):
         train_features("digits")
     with pytest.raises(ValueError, match=r"takes the \.json file"):
@@ -196,6 +228,18 @@ def test_bad_arguments(digits):
         generation.evaluate(x, np.zeros((20, 9, 9, 1), "float32"))
     with pytest.raises(ValueError, match=r"must give finite features \(n, ...\) of `real`"):
         generation.evaluate(x, x, lambda x: x[0])
+    for wrong in (255 * x, 2 * x - 1):
+        with pytest.raises(ValueError, match=r"`real` must hold images in \[0, 1\].*`/ 255`"):
+            generation.evaluate(wrong, x)
+        with pytest.raises(ValueError, match=r"`generated` must hold images in \[0, 1\]"):
+            generation.evaluate(x, wrong)
+    generation.evaluate(255 * x, 255 * x, lambda x: x)  # a function knows its own range
+    with pytest.raises(ValueError, match="`real` is a model"):
+        generation.evaluate(autoencoders.get("vae_mlp", weights="digits"), x)
+    with pytest.raises(ValueError, match="`seed` must be an integer, 0 or more"):
+        generation.evaluate(x, x, seed=-1)
+    with pytest.raises(ValueError, match="moments of the features overflow"):
+        generation.frechet_distance(1e200 * np.eye(3), np.eye(3))
     with pytest.raises(ValueError, match="no prior to sample from"):
         generation.evaluate(x, autoencoders.get("ae_mlp", weights="digits"))
     rows = RNG.normal(size=(6, 3))

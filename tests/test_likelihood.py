@@ -1,7 +1,6 @@
 """Likelihoods against closed forms and exact sums; what codes hold against counting."""
 
 import itertools
-import tracemalloc
 
 import keras
 import numpy as np
@@ -13,6 +12,7 @@ import autoencoders
 from autoencoders import layers, losses, metrics, priors
 from autoencoders.metrics import likelihood
 from autoencoders.pixelcnn import PixelCNN
+from autoencoders.training.rows import RowRunner
 
 RNG = np.random.default_rng(0)
 FEATURES, LATENT, NOISE = 6, 2, 0.5
@@ -129,6 +129,14 @@ def test_a_mixture_prior():
     # Another one than that of training, such as one fitted since.
     model.fit_prior(_rows(300), components=2)
     _check(metrics.log_likelihood(model, x, 2000, prior=model.prior), exact(model.prior))
+    elbo = metrics.elbo(model, x, 100, prior=model.prior)
+    single = metrics.log_likelihood(model, x, 1, prior=model.prior)
+    assert elbo.mean == pytest.approx(single.mean, abs=3 * single.standard_error)
+    # Where it is that of training, the draws agree with the closed form.
+    model, *_ = _linear()
+    a, b = (metrics.elbo(model, x, 500, prior=p) for p in (None, priors.get("normal")))
+    assert a.kl != b.kl
+    assert a.kl == pytest.approx(b.kl, rel=0.02)
 
 
 def test_a_vamp_prior():
@@ -210,17 +218,25 @@ def test_a_row_has_the_same_estimate_whatever_the_chunks(monkeypatch, digits):
     assert not np.allclose(metrics.log_likelihood(model, x, 50, seed=1).rows, whole.rows, rtol=1e-5)
 
 
-def test_memory_does_not_grow_with_the_draws():
+def test_memory_does_not_grow_with_the_draws(monkeypatch):
     model, *_ = _linear()
-    x = _rows(3)
-    peaks = []
-    for num_samples in (2_000, 100_000):
-        metrics.log_likelihood(model, x, num_samples)  # traces its graph
-        tracemalloc.start()
-        metrics.log_likelihood(model, x, num_samples)
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[1] < 1.5 * peaks[0] < 1e7
+    calls = []
+    run = RowRunner.run
+
+    def watched(self, name, function, x, batch_size=None, row_bytes=0):
+        inputs = x if isinstance(x, tuple) else (x,)
+        calls.append((name, batch_size, inputs[-1].shape))
+        return run(self, name, function, x, batch_size, row_bytes)
+
+    monkeypatch.setattr(RowRunner, "run", watched)
+    for count, num_samples, given in ((3, 10_000, None), (3, 10_000, 70), (50, 20, 70)):
+        calls.clear()
+        metrics.log_likelihood(model, _rows(count), num_samples, batch_size=given)
+        encoded = [batch_size for name, batch_size, _ in calls if name == "posterior"]
+        assert encoded == [None]  # so that it follows from the rows' size
+        decoded = [batch_size * codes[1] for name, batch_size, codes in calls if name == "draws"]
+        assert 0 < max(decoded) <= (given or 1024)
+        assert len(decoded) >= num_samples / (given or 1024)
 
 
 def test_the_elbo_is_the_loss_of_evaluate(digits):
@@ -292,6 +308,23 @@ def test_bad_arguments():
             measure(model, x[:, :3])
     with pytest.raises(ValueError, match="`num_samples` must be a positive integer"):
         metrics.log_likelihood(model, x, 0)
+    with pytest.raises(ValueError, match="`batch_size` must be a positive integer"):
+        metrics.log_likelihood(model, x, batch_size=0)
+    for seed in (-1, None, 0.5):
+        with pytest.raises(ValueError, match="`seed` must be an integer, 0 or more"):
+            metrics.elbo(model, x, seed=seed)
+    for measure in (
+        *(metrics.log_likelihood, metrics.elbo, metrics.active_units),
+        *(metrics.kl_per_dimension, metrics.codebook_perplexity),
+    ):
+        with pytest.raises(ValueError, match="must be an Autoencoder, got a ndarray"):
+            measure(x, model)
+    with pytest.raises(ValueError, match="2 rows or more"):
+        metrics.active_units(model, x[:1])
+    broken, *_ = _linear()
+    broken.bottleneck.mean.bias.assign([np.nan, 0.0])
+    with pytest.raises(ValueError, match=r"means of .* are not finite"):
+        metrics.active_units(broken, x)
     with pytest.raises(ValueError, match="SwissRoll has no density"):
         metrics.log_likelihood(model, x, prior=priors.get("swiss_roll"))
     with pytest.raises(ValueError, match="over latent vectors"):
@@ -309,6 +342,31 @@ def test_bad_arguments():
         metrics.kl_per_dimension(mixed, x)
     alone = metrics.log_likelihood(model, x[:1], 1)
     assert np.isnan([alone.standard_error, alone.monte_carlo_errors[0]]).all()
+
+
+def test_weights_of_zero_have_a_mean():
+    values = np.log(RNG.uniform(size=(3, 4)))
+    values[0] = -np.inf
+    values[1, :2] = -np.inf
+    mean = likelihood._LogMeanExp()
+    for part in (values[:, :2], values[:, 2:]):
+        mean.add(part)
+    with np.errstate(divide="ignore"):
+        np.testing.assert_allclose(mean.mean(), np.log(np.exp(values).mean(axis=1)))
+    deviation = np.exp(values[1:]).std(axis=1, ddof=1) / 2.0
+    np.testing.assert_allclose(mean.error()[1:], deviation / np.exp(values[1:]).mean(axis=1))
+    assert np.isnan(mean.error()[0])
+
+
+def test_one_draw_in_a_thousand_has_an_error_of_1():
+    """What the docs say of errors: they are at most 1, and 1 / error² draws carry the sum."""
+    for carrying in (1, 9):
+        values = np.full((1, 1000), -50.0)
+        values[:, :carrying] = 0.0
+        mean = likelihood._LogMeanExp()
+        mean.add(values)
+        assert mean.error()[0] == pytest.approx(carrying**-0.5, rel=0.01)
+        assert mean.error()[0] <= 1.0
 
 
 def test_mixed_precision():

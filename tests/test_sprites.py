@@ -10,6 +10,7 @@ import pytest
 import autoencoders
 from autoencoders import datasets
 from autoencoders.datasets.batches import Batches
+from autoencoders.training.shuffle import Order
 
 SPRITES = datasets.sprites()
 SQUARE, ELLIPSE, HEART = range(3)
@@ -151,6 +152,10 @@ def test_samples_are_uniform_and_some_factors_fixed():
         SPRITES.sample(3, colour=1)
     with pytest.raises(ValueError, match="'shape' must be 0 to 2, got 3"):
         SPRITES.sample(3, shape=3)
+    with pytest.raises(ValueError, match=r"'shape' must be an integer, got 1\.7"):
+        SPRITES.sample(3, shape=1.7)
+    with pytest.raises(ValueError, match="`n` must be an integer, 0 or more; got -1"):
+        SPRITES.sample(-1)
 
 
 def test_a_split_shares_no_picture():
@@ -179,6 +184,12 @@ def test_a_split_shares_no_picture():
     for share in (0.0, 1.0, 1.5, -0.1):
         with pytest.raises(ValueError, match="share between 0 and 1"):
             SPRITES.split(share)
+    with pytest.raises(ValueError, match="leaves the test part empty"):
+        SPRITES.split(1e-7)
+    with pytest.raises(ValueError, match="leaves the training part empty"):
+        SPRITES.split(1 - 1e-7)
+    with pytest.raises(ValueError, match="`seed` must be an integer, 0 or more"):
+        SPRITES.split(seed=-1)
 
 
 def test_batches_pass_over_all_images_in_an_order_for_each_epoch():
@@ -213,6 +224,18 @@ def test_batches_pass_over_all_images_in_an_order_for_each_epoch():
             data.batches(**wrong)
 
 
+def test_an_order_is_drawn_when_it_is_needed(monkeypatch):
+    drawn = []
+    epoch = Order.epoch
+    monkeypatch.setattr(Order, "epoch", lambda self: drawn.append(1) or epoch(self))
+    batches = SPRITES.batches(100, steps=2)
+    batches.begin_epoch(5)
+    batches.on_epoch_begin()
+    assert not drawn
+    batches[0], batches[1]
+    assert len(drawn) == 1
+
+
 def _model():
     keras.utils.set_random_seed(0)
     return autoencoders.get("vae_mlp", input_shape=(64, 64, 1), latent_dim=2, hidden_units=(4,))
@@ -241,6 +264,23 @@ def test_training_sees_the_order_of_each_epoch_of_the_models_life():
         np.testing.assert_array_equal(
             np.concatenate(seen[-2 * len(epochs) :]), np.concatenate(orders)
         )
+
+
+def test_an_evaluation_sees_one_order():
+    _, data = SPRITES.split(0.0005)
+    model = _model()
+    batches = data.batches(64, steps=2)  # of some of the images: others have another loss
+    losses = [model.evaluate(batches, verbose=0, return_dict=True) for _ in range(2)]
+    assert losses[0] == losses[1]
+    history = model.fit(
+        data.batches(64), epochs=2, verbose=0, validation_data=batches, validation_freq=2
+    ).history
+    after = model.evaluate(batches, verbose=0, return_dict=True)
+    assert history["val_loss"] == [pytest.approx(after["loss"], rel=1e-6)]
+    model.fit(batches, epochs=1, verbose=0, initial_epoch=0)  # in an order of training
+    assert model.evaluate(batches, verbose=0) == model.evaluate(
+        data.batches(64, steps=2), verbose=0
+    )
 
 
 def test_training_resumes_exactly(tmp_path):

@@ -43,8 +43,9 @@ def features(
         raise ValueError("Say where the result goes: --save PATH.json, or --publish.")
     if save is not None and save.suffix != ".json":
         raise ValueError(f"--save takes the .json file of a card, got {save}.")
-    if save is not None and save.exists():
-        raise ValueError(f"{save} exists; delete it to replace it.")
+    for file in (save, save.with_suffix(".npz")) if save is not None else ():
+        if file.exists():
+            raise ValueError(f"{file} exists; delete it to replace it, or take another name.")
     import_keras()
     module = autoencoders.metrics.features
     (x_train, y_train), (x_test, y_test) = autoencoders.datasets.load(data)

@@ -3,15 +3,20 @@
 import keras
 import numpy as np
 
+from autoencoders.datasets.checks import check_integers
 from autoencoders.training.shuffle import Order
 
 
 class Batches(keras.utils.PyDataset):
     """Batches in an order of their own for each epoch, the same for the same seed and epoch.
 
-    The models of this package say which epoch of their life begins, by `begin_epoch`. Other Keras
-    models have epochs counted from 0 whenever Keras begins one; they need `shuffle=False` in `fit`,
-    lest Keras shuffle the batches by Python's global generator.
+    The models of this package say in training which epoch of their life begins, by `begin_epoch`;
+    where nobody does, as in an evaluation, it is epoch 0 again. Other Keras models need a callback
+    that does, and `shuffle=False` in `fit`, lest Keras shuffle the batches by Python's global
+    generator.
+
+    Keras reads them by `tf.data`'s `from_generator`, after which XLA programs are slower under
+    Python 3.11 (see `training/shuffle.py`): arrays, where they fit into memory, train faster.
 
     Args:
         data: What has a length and gives its rows for an array of indices.
@@ -21,10 +26,9 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, data, batch_size, *, steps=None, seed=0, shuffle=True):
         super().__init__()
-        if steps is not None and (not isinstance(steps, (int, np.integer)) or steps < 1):
-            raise ValueError(f"`steps` must be a positive integer or None, got {steps!r}.")
-        if not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise ValueError(f"`seed` must be an integer, 0 or more; got {seed!r}.")
+        check_integers(0, seed=seed)
+        if steps is not None:
+            check_integers(1, steps=steps)
         self._data = data
         self._state = np.array([seed, 0]) if shuffle else None
         self._next_epoch = 0
@@ -35,13 +39,14 @@ class Batches(keras.utils.PyDataset):
             shuffle=shuffle,
             steps_per_epoch=None if steps is None else int(steps),
         )
-        self._indices, self._bounds = self._order.epoch()
+        self._rows = None  # of the epoch, and the batches' bounds among them; once one is needed
 
     def __len__(self):
         return self._order.steps
 
     def __getitem__(self, number):
-        return self._data[self._indices[self._bounds[number] : self._bounds[number + 1]]]
+        indices, bounds = self._rows = self._rows or self._order.epoch()
+        return self._data[indices[bounds[number] : bounds[number + 1]]]
 
     def begin_epoch(self, epoch):
         """Say that the next epoch is this one, counted from 0."""
@@ -49,7 +54,7 @@ class Batches(keras.utils.PyDataset):
 
     def on_epoch_begin(self):
         """Order the epoch, as Keras begins it."""
-        if self._state is not None:
-            self._state[1] = self._next_epoch
-            self._indices, self._bounds = self._order.epoch()
-        self._next_epoch += 1
+        epoch, self._next_epoch = self._next_epoch, 0
+        if self._state is not None and self._state[1] != epoch:
+            self._state[1] = epoch
+            self._rows = None

@@ -10,6 +10,8 @@ from functools import cache
 
 import numpy as np
 
+from autoencoders.datasets.checks import check_integers
+
 _SHAPES = ("square", "ellipse", "heart")
 _SCALES = np.linspace(0.5, 1.0, 6)
 _ORIENTATIONS = 40
@@ -52,15 +54,14 @@ class _Images:
 
         Epoch `e` of a model's life has the order drawn from `(seed, e)`: training that is resumed
         sees what uninterrupted training sees, if it resumes with
-        `initial_epoch=model.epochs_trained` as for arrays.
+        `initial_epoch=model.epochs_trained` as for arrays. Every evaluation sees that of epoch 0.
 
         Args:
             batch_size: Images in a batch; the last of a pass over the images holds the rest.
             steps: Batches in an epoch. None for one pass over all images; otherwise an epoch goes
                 on where the one before ended (without `shuffle` it begins anew).
             seed: Integer, 0 or more.
-            shuffle: Whether each pass has an order of its own. Without, all epochs are alike, as
-                an evaluation wants it.
+            shuffle: Whether each pass has an order of its own.
 
         Returns:
             A `keras.utils.PyDataset` of arrays `(batch_size, 64, 64, 1)`.
@@ -145,12 +146,15 @@ class Sprites(_Images):
             fixed: Values of factors, by name, that all of them have: `shape=2`.
 
         Raises:
-            ValueError: an unknown factor, or a value that it does not have.
+            ValueError: an unknown factor, or a value that it does not have; no number of rows.
         """
+        check_integers(0, n=n)
         factors = np.random.default_rng(rng).integers(self.factor_sizes, size=(n, 5))
         for name, value in fixed.items():
             if name not in self.factor_names:
                 raise ValueError(f"There is no factor {name!r}, only {self.factor_names}.")
+            if np.asarray(value).dtype.kind not in "iu":
+                raise ValueError(f"The factor {name!r} must be an integer, got {value!r}.")
             factors[:, self.factor_names.index(name)] = value
         return self._checked(factors)
 
@@ -162,18 +166,22 @@ class Sprites(_Images):
 
         Args:
             test: Share of the images that are held out, up to such pictures as stay together.
-            seed: Integer; the same one gives the same parts.
+            seed: Integer, 0 or more; the same one gives the same parts.
 
         Returns:
             `(train, test)`, two `Subset`s.
 
         Raises:
-            ValueError: a share that leaves one part without images.
+            ValueError: a share that leaves one part without images; no seed.
         """
-        size = len(self)
-        held_out = round(size * test) if 0 < test < 1 else 0
-        if not 4 <= held_out < size:
+        check_integers(0, seed=seed)
+        if not 0 < test < 1:
             raise ValueError(f"`test` must be a share between 0 and 1, got {test}.")
+        size = len(self)
+        held_out = round(size * test)
+        if not 4 <= held_out < size:
+            part = "test" if held_out < 4 else "training"
+            raise ValueError(f"`test={test}` of {size} images leaves the {part} part empty.")
         pictures = np.arange(size, dtype="int32").reshape(self.factor_sizes)
         for shape, period in enumerate(_PERIODS):
             pictures[shape] = pictures[shape][:, np.arange(_ORIENTATIONS) % period]

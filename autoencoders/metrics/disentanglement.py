@@ -10,8 +10,13 @@ otherwise; like theirs, they count all factors as discrete.
 
 import numpy as np
 
+from autoencoders.autoencoder import Autoencoder
+from autoencoders.datasets.checks import check_integers
+
 _BLOCK = 2**22  # densities computed at once
 _ENCODED = 1024  # images drawn and encoded at once
+_MOST_DIMENSIONS = 256  # of a code: SAP and DCI take a time proportional to them
+_INFORMATION_ROWS = 10_000  # those of Locatello et al. for MIG and modularity
 
 
 def disentanglement_scores(
@@ -32,13 +37,14 @@ def disentanglement_scores(
     FactorVAE score leaves it out; of other models it leaves out those that are constant.
 
     Args:
-        model: An `Autoencoder`.
+        model: An `Autoencoder` with codes of 2 to 256 dimensions; none that needs labels.
         data: What has `factor_sizes`, `sample(n, rng)` and `images(factors)`, as `Sprites`.
-        rows: Images for the scores but FactorVAE's; a third of them tests the classifiers.
+        rows: Images for the scores but FactorVAE's; a third of them tests the classifiers, the
+            first 10,000 are for `mig` and `modularity`.
         votes, evaluation_votes, batch_size: See `factor_vae_score`; most of the time is spent on
             its (votes + evaluation_votes) · batch_size images.
         estimator: See `dci`.
-        seed: Integer; the same one gives the same scores.
+        seed: Integer, 0 or more; the same one gives the same scores.
 
     Returns:
         Dict of floats: `factor_vae`, `mig`, `sap`, `dci_disentanglement`, `dci_completeness`,
@@ -46,21 +52,30 @@ def disentanglement_scores(
         with the analytic posterior. `mig` is that of binned codes, for all models alike.
 
     Raises:
-        ValueError: data without factors, or codes or factors that cannot be scored.
+        ValueError: no `Autoencoder`, data without factors, or codes or factors that cannot be
+            scored.
     """
+    if not isinstance(model, Autoencoder):
+        raise ValueError(f"`model` must be an Autoencoder, got a {type(model).__name__}.")
     _check_source(data)
+    check_integers(0, seed=seed)
+    check_integers(1, rows=rows, votes=votes, evaluation_votes=evaluation_votes)
+    check_integers(2, batch_size=batch_size)
     rng = np.random.default_rng(seed)
     factors = data.sample(rows, rng)
     variational = hasattr(model.bottleneck, "posterior")
     encode = model.posterior if variational else model.encode
-    parts = [
-        encode(data.images(factors[start : start + _ENCODED])) for start in range(0, rows, _ENCODED)
-    ]
+    parts = []
+    for start in range(0, rows, _ENCODED):
+        parts.append(encode(data.images(factors[start : start + _ENCODED])))
+        if start == 0:  # before the work begins
+            _check_dimensions(parts[0][0] if variational else parts[0])
     if variational:
         codes, log_variances = (np.concatenate(part) for part in zip(*parts, strict=True))
     else:
         codes, log_variances = np.concatenate(parts), None
     codes = codes.reshape(rows, -1)
+    fewer = codes[:_INFORMATION_ROWS], factors[:_INFORMATION_ROWS]
     scores = {
         "factor_vae": factor_vae_score(
             model.encode,
@@ -71,7 +86,7 @@ def disentanglement_scores(
             collapsed=0.05 if variational else 0.0,
             seed=seed,
         ),
-        "mig": mig(codes, factors),
+        "mig": mig(*fewer),
     }
     if variational:
         scores["mig_posterior"] = mig(codes, factors, log_variances=log_variances, seed=seed)
@@ -80,7 +95,7 @@ def disentanglement_scores(
     return {
         **scores,
         **{f"dci_{name}": value for name, value in parts.items()},
-        "modularity": modularity(codes, factors),
+        "modularity": modularity(*fewer),
     }
 
 
@@ -113,24 +128,26 @@ def factor_vae_score(
         collapsed: Dimensions whose codes have a smaller standard deviation over the data are left
             out. The default is for codes whose prior is a standard normal; those that are constant
             are always left out.
-        seed: Integer.
+        seed: Integer, 0 or more.
 
     Returns:
         Float from 0 to 1; 0 if all dimensions have collapsed.
 
     Raises:
-        ValueError: data without factors, a constant factor, codes that are not finite.
+        ValueError: data without factors, a constant factor, codes that are not finite, numbers that
+            are none.
     """
     _check_source(data)
     sizes = np.asarray(data.factor_sizes)
     if (sizes < 2).any():
         raise ValueError(f"A factor of one value cannot be told: `factor_sizes` are {sizes}.")
-    if min(votes, evaluation_votes) < 1 or min(batch_size, variance_rows) < 2:
-        raise ValueError("Votes must be 1 or more, of batches of 2 or more rows.")
+    check_integers(0, seed=seed)
+    check_integers(1, votes=votes, evaluation_votes=evaluation_votes)
+    check_integers(2, batch_size=batch_size, variance_rows=variance_rows)
     rng = np.random.default_rng(seed)
 
     def codes_of(factors):
-        codes = np.asarray(encode(data.images(factors)), "float64")
+        codes = np.asarray(encode(data.images(factors)))
         if not np.isfinite(codes).all():
             raise ValueError("Codes must be finite, but `encode` gave NaN or infinity.")
         return codes.reshape(len(factors), -1)
@@ -139,8 +156,8 @@ def factor_vae_score(
     codes = np.concatenate(
         [codes_of(factors[i : i + _ENCODED]) for i in range(0, variance_rows, _ENCODED)]
     )
-    deviations = codes.std(axis=0, ddof=1)
-    active = (deviations >= collapsed) & (np.ptp(codes, axis=0) > 0)
+    deviations = codes.std(axis=0, ddof=1, dtype="float64")
+    active = (deviations >= collapsed) & _vary(codes)
     if not active.any():
         return 0.0
 
@@ -178,16 +195,15 @@ def mutual_information(codes, factors, *, log_variances=None, bins=20, samples=5
         log_variances: Those of the posteriors, `(n, d)`, in the case that codes are their means.
         bins: How many.
         samples: Rows from which z is drawn; fewer take less time.
-        seed: Integer, of the draws.
+        seed: Integer, 0 or more, of the draws.
 
     Raises:
-        ValueError: codes or log-variances that are not finite, factors that are no integers or
-            constant, shapes that do not match.
+        ValueError: codes, log-variances or deviations that are not finite, factors that are no
+            integers or constant, shapes that do not match.
     """
     codes, factors = _checked(codes, factors)
     if log_variances is None:
-        if not isinstance(bins, (int, np.integer)) or bins < 2:
-            raise ValueError(f"`bins` must be an integer, 2 or more; got {bins!r}.")
+        check_integers(2, bins=bins)
         return _binned_information(codes, factors, bins)
     log_variances = np.asarray(log_variances, "float64")
     if log_variances.shape != codes.shape or not np.isfinite(log_variances).all():
@@ -195,9 +211,16 @@ def mutual_information(codes, factors, *, log_variances=None, bins=20, samples=5
             f"`log_variances` must be finite, of the codes' shape {codes.shape}; got shape "
             f"{log_variances.shape}."
         )
-    if samples < 1:
-        raise ValueError(f"`samples` must be 1 or more, got {samples}.")
-    return _posterior_information(codes, factors, log_variances, samples, seed)
+    with np.errstate(over="ignore", under="ignore"):
+        deviations = np.exp(0.5 * log_variances)
+    if not np.isfinite(deviations).all() or (deviations == 0).any():
+        raise ValueError(
+            "`log_variances` must be logarithms, but their exponentials are not all above 0 and "
+            f"finite; they are {log_variances.min():g} to {log_variances.max():g}."
+        )
+    check_integers(0, seed=seed)
+    check_integers(1, samples=samples)
+    return _posterior_information(codes, factors, deviations, samples, seed)
 
 
 def mig(codes, factors, *, log_variances=None, bins=20, samples=5_000, seed=0):
@@ -207,9 +230,10 @@ def mig(codes, factors, *, log_variances=None, bins=20, samples=5_000, seed=0):
     arXiv:1802.04942): the mean over factors of the difference between the largest and the second
     largest mutual information, divided by the factor's entropy. Negative estimates are taken as 0.
 
-    Chen et al. estimate q(z) from the whole data set; here it is from the rows that are given. With
-    bins, a factor of more values than bins cannot reach 1, nor one whose codes are far from evenly
-    spaced.
+    Chen et al. estimate q(z) from the whole data set; here it is from the rows that are given. The
+    row that z is drawn from is among them, so where posteriors are narrower than rows are apart,
+    every dimension seems to know every factor, and the gap is too small. With bins, a factor of
+    more values than bins cannot reach 1, nor one whose codes are far from evenly spaced.
 
     Args:
         codes, factors, log_variances, bins, samples, seed: See `mutual_information`.
@@ -242,28 +266,37 @@ def sap(codes, factors, *, continuous=False, test=1 / 3, seed=0):
 
     Args:
         codes: `(n, d)`.
-        factors: Integers `(n, k)`.
+        factors: Integers `(n, k)`; numbers of any kind, where they are continuous.
         continuous: Whether the factors are; or k answers, one for each.
         test: Share of the rows that are held out.
-        seed: Integer, of the choice of those.
+        seed: Integer, 0 or more, of the choice of those.
 
     Returns:
         Float from 0 to 1.
 
     Raises:
-        ValueError: codes that are not finite, factors that are no integers or constant, shapes that
-            do not match, a share that leaves nothing to train with or to test.
+        ValueError: codes that are not finite, discrete factors that are no integers or any that
+            are constant, shapes that do not match, a share that leaves nothing to train with or to
+            test.
     """
     from sklearn.tree import DecisionTreeClassifier
 
-    given = np.asarray(factors)
-    codes, factors = _checked(codes, given)
-    train, held_out = _split(len(codes), test, seed)
+    given = np.asarray(codes), np.asarray(factors)
+    codes, factors = _checked(*given, kinds="fiu" if np.any(continuous) else "iu")
+    vary, given = _vary(given[0]), given[1]
+    if np.shape(continuous) not in ((), factors.shape[1:]):
+        raise ValueError(
+            f"`continuous` must be one answer, or one for each of {factors.shape[1]} factors; got "
+            f"shape {np.shape(continuous)}."
+        )
     continuous = np.broadcast_to(continuous, factors.shape[1])
+    if (given[:, ~continuous] % 1).any():
+        raise ValueError("Factors that are not `continuous` must be integers.")
+    train, held_out = _split(len(codes), test, seed)
     scores = np.zeros((codes.shape[1], factors.shape[1]))
     for k, values in enumerate(factors.T):
         if continuous[k]:
-            scores[:, k] = _squared_correlations(codes, given[:, k])
+            scores[vary, k] = _squared_correlations(codes[:, vary], given[:, k])
             continue
         for d, code in enumerate(codes.T[..., np.newaxis]):
             tree = DecisionTreeClassifier(
@@ -296,7 +329,8 @@ def dci(codes, factors, *, estimator=None, test=1 / 3, seed=0):
         estimator: scikit-learn classifier with `feature_importances_`, of which copies are fitted;
             gradient boosting unless given.
         test: Share of the rows that are held out.
-        seed: Integer, of the choice of those and of the boosting.
+        seed: Integer, 0 or more, of the choice of those and of a classifier whose `random_state` is
+            None.
 
     Returns:
         Dict of floats from 0 to 1: `disentanglement`, `completeness`, `informativeness`.
@@ -313,7 +347,10 @@ def dci(codes, factors, *, estimator=None, test=1 / 3, seed=0):
         raise ValueError("Completeness needs codes of 2 or more dimensions.")
     train, held_out = _split(len(codes), test, seed)
     if estimator is None:
-        estimator = GradientBoostingClassifier(random_state=seed)
+        estimator = GradientBoostingClassifier()
+    estimator = clone(estimator)
+    if estimator.get_params().get("random_state", seed) is None:
+        estimator.set_params(random_state=seed)
     importances = np.zeros((codes.shape[1], factors.shape[1]))
     accuracies = []
     for k, values in enumerate(factors.T):
@@ -361,7 +398,7 @@ def modularity(codes, factors, *, bins=20):
 def _binned_information(codes, factors, bins):
     information = np.zeros((codes.shape[1], factors.shape[1]))
     for d, code in enumerate(codes.T):
-        edges = np.histogram_bin_edges(code, bins)[1:-1]
+        edges = np.linspace(code.min(), code.max(), bins + 1)[1:-1]
         binned = np.digitize(code, edges)
         for k, values in enumerate(factors.T):
             pairs = np.bincount(values * bins + binned)
@@ -377,10 +414,9 @@ def _entropy(counts):
     return -np.sum(shares * np.log(shares))
 
 
-def _posterior_information(means, factors, log_variances, samples, seed):
+def _posterior_information(means, factors, deviations, samples, seed):
     rng = np.random.default_rng(seed)
     rows = rng.permutation(len(means))[:samples]
-    deviations = np.exp(0.5 * log_variances)
     z = means[rows] + deviations[rows] * rng.standard_normal((len(rows), means.shape[1]))
     information = np.zeros((means.shape[1], factors.shape[1]))
     for d in range(means.shape[1]):
@@ -416,10 +452,14 @@ def _log_mixture(z, means, deviations):
 
 def _squared_correlations(codes, values):
     centred, target = codes - codes.mean(axis=0), values - values.mean()
-    variances = np.mean(centred**2, axis=0) * np.mean(target**2)
     covariances = (centred * target[:, np.newaxis]).mean(axis=0)
-    known = np.ptp(codes, axis=0) > 0
-    return np.divide(covariances**2, variances, out=np.zeros(len(known)), where=known)
+    return covariances**2 / (np.mean(centred**2, axis=0) * np.mean(target**2))
+
+
+def _vary(codes):
+    """Of each dimension, whether it varies by more than rounding."""
+    rounding = np.finfo(codes.dtype if codes.dtype.kind == "f" else "float64").eps
+    return np.ptp(codes, axis=0) > rounding * np.abs(codes).max(axis=0)
 
 
 def _gap(scores):
@@ -435,24 +475,27 @@ def _concentration(importances):
         return 0.0
     entropies = np.array([_entropy(row) if row.any() else 0.0 for row in importances])
     scores = 1.0 - entropies / np.log(importances.shape[1])
-    return float(scores @ totals / totals.sum())
+    return max(float(scores @ totals / totals.sum()), 0.0)  # less is rounding
 
 
 # Checks -------------------------------------------------------------------------------------------
 
 
-def _checked(codes, factors, least=1):
+def _checked(codes, factors, least=1, kinds="iu"):
     """Codes as float64, and of each factor the numbers of its values, 0 and so on."""
     codes, factors = np.asarray(codes), np.asarray(factors)
     if codes.ndim != 2 or codes.dtype.kind not in "fiu" or 0 in codes.shape:
         raise ValueError(
             f"`codes` must be numbers of shape (n, d), got {codes.dtype} of shape {codes.shape}."
         )
-    if factors.ndim != 2 or factors.dtype.kind not in "iu" or factors.shape[1] < least:
+    if factors.ndim != 2 or factors.dtype.kind not in kinds or factors.shape[1] < least:
+        numbers = "numbers" if "f" in kinds else "integers"
         raise ValueError(
-            f"`factors` must be integers of shape (n, k), k at least {least}; got {factors.dtype} "
+            f"`factors` must be {numbers} of shape (n, k), k at least {least}; got {factors.dtype} "
             f"of shape {factors.shape}."
         )
+    if not np.isfinite(factors).all():
+        raise ValueError("`factors` must be finite, but some are NaN or infinity.")
     if len(codes) != len(factors):
         raise ValueError(
             f"`codes` and `factors` must have as many rows, got {len(codes)} and {len(factors)}."
@@ -473,6 +516,15 @@ def _checked(codes, factors, least=1):
     return codes.astype("float64"), np.stack(numbers, axis=1)
 
 
+def _check_dimensions(codes):
+    dimensions = codes[0].size
+    if not 2 <= dimensions <= _MOST_DIMENSIONS:
+        raise ValueError(
+            f"The scores are of codes of 2 to {_MOST_DIMENSIONS} dimensions; those of this model "
+            f"have {dimensions}. Score some of them by the functions that take codes."
+        )
+
+
 def _check_source(data):
     missing = [name for name in ("factor_sizes", "sample", "images") if not hasattr(data, name)]
     if missing:
@@ -483,6 +535,7 @@ def _check_source(data):
 
 
 def _split(rows, test, seed):
+    check_integers(0, seed=seed)
     held_out = round(rows * test)
     if not 0 < held_out < rows:
         raise ValueError(f"`test={test}` of {rows} rows leaves one part without rows.")

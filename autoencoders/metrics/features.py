@@ -16,6 +16,9 @@ from autoencoders import registry, weights
 from autoencoders.training import health
 from autoencoders.training.rows import RowRunner
 
+# How far pixels may lie outside [0, 1], by rounding or resampling.
+_OUTSIDE = 0.01
+
 
 def folder():
     """Where the package's own cards are."""
@@ -37,14 +40,16 @@ def extract(x, features=None, name="x"):
         x: Images `(n, height, width, channels)` in [0, 1].
         features: A classifier of the package by name ("mnist", "digits") or the file of a card of
             your own; or your own function from images to features `(n, ...)`, for data of any
-            kind. Unless given, the classifier that the package has for images of this shape.
+            kind. Unless given, the classifier that the package has for images of this shape: for
+            any of 28×28×1 that of MNIST, Fashion-MNIST's too.
         name: What the data is called in errors.
 
     Returns:
         NumPy array `(n, dim)`.
 
     Raises:
-        ValueError: bad images, no such classifier, or features that are no finite numbers.
+        ValueError: bad images, no such classifier or a card without its hash, or features that are
+            no finite numbers.
     """
     if callable(features):
         found = np.asarray(features(x), "float64")
@@ -57,9 +62,16 @@ def extract(x, features=None, name="x"):
     if features is None:
         features = _fitting(np.shape(x)[1:])
     path = _card_file(features)
-    sha256 = json.loads(path.read_text(encoding="utf-8"))["sha256"]
-    extractor, runner = _extractor(path, sha256)
+    card = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(card, dict) or "sha256" not in card:
+        raise ValueError(f"{path} is no card of a classifier: it has no 'sha256'.")
+    extractor, runner = _extractor(path, card["sha256"])
     x = health.Expectation(extractor.input_shape[1:]).array(x, name)
+    if x.min() < -_OUTSIDE or x.max() > 1 + _OUTSIDE:
+        raise ValueError(
+            f"`{name}` must hold images in [0, 1], but reaches from {x.min():g} to {x.max():g}. "
+            "Bytes need `/ 255`; what a decoder without bounds overshoots by can be clipped."
+        )
     return runner.run("features", lambda x: extractor(x, training=False), x)
 
 

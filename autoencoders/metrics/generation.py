@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from autoencoders.autoencoder import Autoencoder
+from autoencoders.datasets.checks import check_integers
 from autoencoders.metrics import features as image_features
 
 # Distances held at once.
 _CHUNK_BYTES = 2**25
 
-# What distances between points, in units of the largest from the centre, are off by: arithmetic.
+# What squared distances are off by, in units of the points' own from the centre: arithmetic.
 _TOLERANCE = 1e-12
 
 
@@ -40,16 +41,21 @@ def evaluate(real, generated, features=None, *, k=5, seed=0):
             `features`, rows of any kind.
         generated: Others of the same shape; or a model, from which as many are drawn.
         features: As in `features.extract`: "mnist", "digits", a card's file, or a function of rows.
-            Unless given, what the package has for images of this shape.
+            Unless given, what the package has for images of this shape: for any of 28×28×1 that
+            of MNIST, Fashion-MNIST's too.
         k: Which neighbour is the end of a neighbourhood.
-        seed: Of the draws from a model.
+        seed: Integer, 0 or more, of the draws from a model.
 
     Returns:
         Dict: `precision`, `recall`, `density`, `coverage` and `frechet_distance`.
 
     Raises:
-        ValueError: bad images, too few of them, or a model that does not generate.
+        ValueError: bad images, too few of them, or a model that does not generate or is in the
+            place of `real`.
     """
+    if isinstance(real, Autoencoder):
+        raise ValueError("`real` is a model, but it must be images; the model comes after them.")
+    check_integers(0, seed=seed)
     if isinstance(generated, Autoencoder):
         generated = generated.sample(len(real), seed=seed)
     if np.shape(real)[1:] != np.shape(generated)[1:]:
@@ -89,7 +95,8 @@ def density_coverage(real, generated, k=5):
     Naeem et al., "Reliable fidelity and diversity metrics for generative models" (2020,
     arXiv:2002.09797): as precision and recall, but one outlier among the real rows, whose
     neighbourhood is large, raises the first by little, and those among the generated ones play no
-    part. Density is about 1 for data like the real ones, and may be above.
+    part. Density is about 1 for data like the real ones, and may be above. Of real rows with k or
+    more duplicates the neighbourhood has radius 0: nothing covers them.
 
     Args:
         real, generated: Features, `(n, dim)` and `(m, dim)`.
@@ -112,9 +119,14 @@ def frechet_distance(real, generated):
         real, generated: Features, `(n, dim)` and `(m, dim)`.
 
     Raises:
-        ValueError: bad features, or less than two of them.
+        ValueError: bad features, less than two of them, or so large that moments overflow.
     """
     real, generated = _checked(real, generated, 2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        variances = [rows.var(axis=0).sum() for rows in (real, generated)]
+        apart = np.square(real.mean(axis=0) - generated.mean(axis=0)).sum()
+    if not np.isfinite([*variances, apart]).all():
+        raise ValueError("The moments of the features overflow: scale them down.")
     means = [rows.mean(axis=0) for rows in (real, generated)]
     # With Σ = RᵀR the trace of the root is the sum of the singular values of R R'ᵀ: nothing is
     # squared, so that nothing small gets lost, and nothing negative has to be rooted.
@@ -124,26 +136,25 @@ def frechet_distance(real, generated):
     ]
     overlap = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
     spread = sum(np.square(root).sum() for root in roots)
-    return float(np.square(means[0] - means[1]).sum() + max(spread - 2.0 * overlap, 0.0))
+    return float(apart + max(spread - 2.0 * overlap, 0.0))
 
 
 def _neighbourhoods(real, generated, k):
     from sklearn.metrics import euclidean_distances
 
-    if not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"`k` must be a positive integer, got {k!r}.")
+    check_integers(1, k=k)
     real, generated = _checked(real, generated, k + 1)
-    centre = real.mean(axis=0)
+    centre = np.median(real, axis=0)  # which no outlier moves
     real, generated = real - centre, generated - centre
     own, others = _radii(real, k), _radii(generated, k)
-    largest = max(np.square(rows).sum(axis=1).max() for rows in (real, generated))
-    off = _TOLERANCE * largest
+    own_off, others_off = (_TOLERANCE * np.square(rows).sum(axis=1) for rows in (real, generated))
     precise = np.zeros(len(generated), bool)
     recalled, covered, inside = 0, 0, 0
     step = max(_CHUNK_BYTES // (8 * len(generated)), 1)
     for start in range(0, len(real), step):
         part = slice(start, start + step)
         distances = euclidean_distances(real[part], generated, squared=True)
+        off = own_off[part, None] + others_off
         # As their authors have it: up to the k-th neighbour for one pair of measures, nearer than
         # it for the other.
         precise |= (distances <= own[part, None] + off).any(axis=0)

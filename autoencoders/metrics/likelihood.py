@@ -13,6 +13,8 @@ import numpy as np
 from keras import ops
 
 from autoencoders import divergences, losses, priors
+from autoencoders.autoencoder import Autoencoder
+from autoencoders.datasets.checks import check_integers
 from autoencoders.training.rows import RowRunner
 
 # Codes decoded at once: enough that launching a program costs little, few enough to stay in cache.
@@ -35,8 +37,9 @@ class LogLikelihood(NamedTuple):
         rows: Of each row, `(n,)`.
         mean: Their mean.
         standard_error: Of the mean, as rows vary; NaN for a single row.
-        monte_carlo_errors: Standard error of each row's estimate, as draws vary, `(n,)`; NaN for a
-            single draw. Above 1 or so an estimate is of few draws, and far too low.
+        monte_carlo_errors: Standard error of each row's estimate, as draws vary, `(n,)`, by the
+            delta method; NaN for a single draw. It is at most 1: about 1 / error² draws carry the
+            sum. Above 0.3 or so do not trust it, nor the estimate, which is too low.
     """
 
     rows: np.ndarray
@@ -92,14 +95,14 @@ def log_likelihood(model, x, num_samples=5000, *, prior=None, batch_size=None, s
         prior: p(z), with a `log_prob`; the one that the model was trained with unless given.
             `model.prior` is the one that `fit_prior` fitted.
         batch_size: Codes decoded at once; it bounds memory, whatever `num_samples`.
-        seed: Integer. A row's draws follow from it and from the row's number alone.
+        seed: Integer, 0 or more. A row's draws follow from it and from the row's number alone.
 
     Returns:
         `LogLikelihood`.
 
     Raises:
-        ValueError: bad rows, or a model without a normalised likelihood, a posterior or a prior
-            with a density.
+        ValueError: bad rows or numbers, no `Autoencoder`, or one without a normalised likelihood, a
+            posterior or a prior with a density.
     """
     draws = _Draws(model, x, num_samples, prior, batch_size, seed)
     means, errors = [], []
@@ -113,19 +116,20 @@ def log_likelihood(model, x, num_samples=5000, *, prior=None, batch_size=None, s
     return LogLikelihood(rows, *_mean_and_error(rows), np.concatenate(errors))
 
 
-def elbo(model, x, num_samples=1, *, batch_size=None, seed=0):
+def elbo(model, x, num_samples=1, *, prior=None, batch_size=None, seed=0):
     """The evidence lower bound E_q(z|x)[log p(x|z)] − KL(q(z|x) ‖ p(z)).
 
     Kingma & Welling, "Auto-Encoding Variational Bayes" (2013, arXiv:1312.6114). The KL has its
-    closed form where there is one (a standard normal or a uniform prior), otherwise it is that of
-    the draws.
+    closed form where there is one (the model was trained with a standard normal or a uniform prior,
+    and no other is given), otherwise it is that of the draws.
 
     Args:
         model: A variational model or a discrete VAE, with a likelihood.
         x: Array `(n, *input_shape)`; with labels `(x, labels)`, for a model that needs them.
         num_samples: Draws of z for each row.
+        prior: As in `log_likelihood`.
         batch_size: Codes decoded at once; it bounds memory, whatever `num_samples`.
-        seed: Integer. A row's draws follow from it and from the row's number alone.
+        seed: Integer, 0 or more. A row's draws follow from it and from the row's number alone.
 
     Returns:
         `ELBO`.
@@ -133,14 +137,14 @@ def elbo(model, x, num_samples=1, *, batch_size=None, seed=0):
     Raises:
         ValueError: as in `log_likelihood`.
     """
-    draws = _Draws(model, x, num_samples, None, batch_size, seed)
+    draws = _Draws(model, x, num_samples, prior, batch_size, seed)
     reconstructions, divergence = [], []
     for parameters, chunks in draws.blocks():
         reconstruction, log_ratio = 0.0, 0.0
         for log_likelihoods, log_priors, log_posteriors in chunks:
             reconstruction += log_likelihoods.sum(axis=1)
             log_ratio += (log_posteriors - log_priors).sum(axis=1)
-        closed = draws.posterior.kl(*parameters)
+        closed = draws.posterior.kl(*parameters) if prior is None else None
         reconstructions.append(reconstruction / num_samples)
         divergence.append(log_ratio / num_samples if closed is None else closed)
     reconstruction, kl = np.concatenate(reconstructions), np.concatenate(divergence)
@@ -159,12 +163,18 @@ def active_units(model, x, threshold=0.01):
         threshold: The variance above which a dimension is active, the paper's 0.01.
 
     Raises:
-        ValueError: bad rows, or a model without a Gaussian posterior.
+        ValueError: bad rows or a single one, a model without a Gaussian posterior or whose means
+            are not finite.
     """
+    _check_model(model)
     model.ensure_built(x)
     if not isinstance(_posterior(model), _GaussianPosterior):
         raise ValueError(f"{model.name!r} has no latent units: its codes are categories. {_WHICH}")
     mean, _ = model.posterior(x)
+    if len(mean) < 2:
+        raise ValueError("`x` must have 2 rows or more: a single one does not vary.")
+    if not np.isfinite(mean).all():
+        raise ValueError(f"The posterior means of {model.name!r} are not finite.")
     return int((mean.var(axis=0, dtype="float64") > threshold).sum())
 
 
@@ -177,11 +187,12 @@ def kl_per_dimension(model, x):
         x: Array `(n, *input_shape)`; with labels `(x, labels)`, for a model that needs them.
 
     Returns:
-        `(latent_dim,)`, or `(*places,)`; the sum is the `kl_loss` of `evaluate` with `beta` 1.
+        `(latent_dim,)`, or `(*places,)`; the sum is the `kl_loss` of a plain VAE's `evaluate`.
 
     Raises:
         ValueError: a model whose KL does not fall into dimensions.
     """
+    _check_model(model)
     model.ensure_built(x)
     prior = _posterior(model).prior
     if hasattr(prior, "kl_per_dimension"):
@@ -212,6 +223,7 @@ def codebook_perplexity(model, x):
     Raises:
         ValueError: bad rows, or a model without a codebook.
     """
+    _check_model(model)
     if not hasattr(model.bottleneck, "indices"):
         raise ValueError(
             f"{model.name!r} has no codebook. Discrete models do: `list_models(family='discrete')`."
@@ -232,21 +244,24 @@ class _LogMeanExp:
 
     def add(self, values):
         peak = np.maximum(self._peak, values.max(axis=1))
-        scale = np.exp(self._peak - peak)
-        weights = np.exp(values - peak[:, None])
+        shift = np.where(np.isneginf(peak), 0.0, peak)  # all weights are 0 so far
+        scale = np.exp(self._peak - shift)
+        weights = np.exp(values - shift[:, None])
         self._sum = scale * self._sum + weights.sum(axis=1)
         self._squares = scale**2 * self._squares + np.square(weights).sum(axis=1)
         self._peak = peak
         self._count += values.shape[1]
 
     def mean(self):
-        return self._peak + np.log(self._sum) - math.log(self._count)
+        with np.errstate(divide="ignore"):
+            return self._peak + np.log(self._sum) - math.log(self._count)
 
     def error(self):
         """By the delta method: the weights' standard error, in units of their mean."""
         if self._count == 1:
             return np.full(len(self._sum), math.nan)
-        excess = self._count * self._squares / np.square(self._sum) - 1.0
+        with np.errstate(invalid="ignore"):  # no weight has a standard error of NaN
+            excess = self._count * self._squares / np.square(self._sum) - 1.0
         return np.sqrt(np.maximum(excess, 0.0) / (self._count - 1))
 
 
@@ -254,9 +269,11 @@ class _Draws:
     """Draws from the posteriors of rows, and what the model says of them."""
 
     def __init__(self, model, x, num_samples, prior, batch_size, seed):
-        for name, value in (("num_samples", num_samples), ("batch_size", batch_size or 1)):
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer, got {value!r}.")
+        _check_model(model)
+        check_integers(1, num_samples=num_samples)
+        check_integers(0, seed=seed)
+        if batch_size is not None:
+            check_integers(1, batch_size=batch_size)
         self._model = model
         model.ensure_built(x)
         self.posterior = _posterior(model)
@@ -285,8 +302,7 @@ class _Draws:
         runner = RowRunner(self._model)
         for start in range(0, count, self._block):
             rows = tuple(part[start : start + self._block] for part in self._rows)
-            size = min(self._block, count)
-            parameters = runner.run("posterior", self._parameters, rows, batch_size=size)
+            parameters = runner.run("posterior", self._parameters, rows)
             numbers = range(start, start + len(rows[0]))
             yield parameters, self._chunks(runner, rows, parameters, numbers)
 
@@ -410,6 +426,13 @@ class _CategoricalPosterior:
             return None
         kl = divergences.categorical_kl(ops.log_softmax(logits))
         return ops.convert_to_numpy(kl).reshape(len(logits), -1).sum(axis=1, dtype="float64")
+
+
+def _check_model(model):
+    if not isinstance(model, Autoencoder):
+        raise ValueError(
+            f"`model` must be an Autoencoder, got a {type(model).__name__}. It comes before `x`."
+        )
 
 
 def _posterior(model):
