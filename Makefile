@@ -18,7 +18,7 @@ test: $(VENV)/installed
 # The checks of the models that `make test` leaves out: other arguments of builders it does check, and
 # convolutional twins of dense models; and every row of the benchmarks of published figures, in small.
 thorough: $(VENV)/installed
-	$(BIN)/python -m pytest -m thorough tests/test_zoo_models.py tests/test_papers.py
+	$(BIN)/python -m pytest -m thorough
 
 # Every bundled file's hash, and its figures measured again.
 verify: $(VENV)/installed

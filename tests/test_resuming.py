@@ -63,6 +63,17 @@ FITS = [
     {"batch_size": 16, "steps_per_epoch": 3},
     {"batch_size": 16, "steps_per_epoch": 7},
 ]
+# Compiling takes most of the time: with XLA two of these, and the others in `make thorough`.
+PAIRS = [
+    pytest.param(
+        build,
+        options,
+        marks=[pytest.mark.thorough] if build is _vae_in_xla and number in (1, 2) else [],
+        id=f"{build.__name__}-{options}",
+    )
+    for build in BUILDERS
+    for number, options in enumerate(FITS)
+]
 
 
 def straight(build, x, **options):
@@ -77,8 +88,7 @@ def assert_same(model, expected):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("options", FITS, ids=str)
-@pytest.mark.parametrize("build", BUILDERS)
+@pytest.mark.parametrize(("build", "options"), PAIRS)
 def test_backup_and_restore(build, options, x, tmp_path):
     expected = straight(build, x, **options)
     keras.utils.set_random_seed(5)
@@ -103,8 +113,7 @@ def test_backup_and_restore(build, options, x, tmp_path):
     assert resumed.fit(x, epochs=2, verbose=0, **options).epoch == [0, 1]
 
 
-@pytest.mark.parametrize("options", FITS, ids=str)
-@pytest.mark.parametrize("build", BUILDERS)
+@pytest.mark.parametrize(("build", "options"), PAIRS)
 def test_model_checkpoint(build, options, x, tmp_path):
     expected = straight(build, x, **options)
     keras.utils.set_random_seed(5)

@@ -7,7 +7,7 @@ import typer
 from sklearn.linear_model import LogisticRegression
 
 import autoencoders
-from autoencoders import datasets, layers, losses, metrics, networks, weights
+from autoencoders import datasets, layers, losses, metrics, networks, recipes, weights
 from autoencoders.cli import train
 from autoencoders.models.stacked import StackedAutoencoder, StackedBoltzmannMachines
 from tests import checks
@@ -251,11 +251,12 @@ def test_weights_files_say_how_many_layers_are_done(digits, tmp_path):
 def test_the_train_command_goes_on_with_the_next_layer(digits, tmp_path, monkeypatch, capsys):
     pretraining = {"epochs": 2, "batch_size": 50, "optimizer": {"name": "adam"}}
     recipe = {"optimizer": "adam", "batch_size": 50, "epochs": 2, "seed": 0}
-    recipe["pretraining"] = pretraining
+    recipe |= {"pretraining": pretraining, "dataset": "digits"}
     arguments = {"input_shape": [8, 8, 1], "hidden_units": [16, 12], "latent_dim": 4}
 
     def fit(path):
-        return train._fit("stacked_denoising_mlp", arguments, recipe, digits[0], None, path)[0]
+        run = recipes.Run("stacked_denoising_mlp", arguments, recipe)
+        return train.fit(run, recipes.Data(digits[0], None, digits[1], None), path)[0]
 
     def interrupted(model, number, *pair):
         if number == 2:

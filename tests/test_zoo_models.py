@@ -9,15 +9,21 @@ from autoencoders import registry
 from tests import checks
 
 NAMES = autoencoders.list_models()
-BUILDERS = [name for name in NAMES if registry.card(name)["builder"] == name]
-# Other arguments of those builders; their parts have tests of their own.
-VARIANTS = [name for name in NAMES if name not in BUILDERS]
-# Convolutional twins of dense models: other networks in the same parts.
-TWINS = [name for name in BUILDERS if "_conv" in name and name.replace("_conv", "_mlp") in BUILDERS]
+
+
+def _is_variant(name):
+    """Whether it is other arguments of a builder, or the convolutional twin of a dense model."""
+    dense = name.replace("_conv", "_mlp")
+    return registry.card(name)["builder"] != name or (dense != name and dense in NAMES)
+
+
+# What they are made of has tests of its own.
+VARIANTS = [name for name in NAMES if _is_variant(name)]
+BUILDERS = [name for name in NAMES if name not in VARIANTS]
 
 
 def _checked(name):
-    marks = [pytest.mark.thorough] if name in VARIANTS + TWINS else []
+    marks = [pytest.mark.thorough] if name in VARIANTS else []
     return pytest.param(name, marks=marks, id=name)
 
 
@@ -30,9 +36,12 @@ def test_passes_every_check(name):
     checks.check_autoencoder(name)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def resumed(tmp_path_factory):
-    """Saves and resumes a group of models, in one fresh process for all of them."""
+    """Saves and resumes a group of models, in one fresh process for all of them.
+
+    Of the session: a worker runs other modules' tests in between.
+    """
 
     @cache
     def folder_of(group):
