@@ -292,9 +292,10 @@ def check_resumed(name, folder):
     expected, resumed = (np.load(folder / f"{name}.{part}.npz") for part in ("expected", "resumed"))
     assert set(expected.files) == set(resumed.files)
     for key in expected.files:
-        np.testing.assert_array_equal(expected[key], resumed[key], err_msg=key)
+        np.testing.assert_array_equal(expected[key], resumed[key], err_msg=f"{name} {key}")
     predicted = np.load(folder / f"{name}.predicted.npy")
-    np.testing.assert_array_equal(predicted, np.load(folder / f"{name}.loaded.npy"))
+    loaded = np.load(folder / f"{name}.loaded.npy")
+    np.testing.assert_array_equal(predicted, loaded, err_msg=name)
 
 
 # What is checked does not depend on how wide a network is.

@@ -1,7 +1,5 @@
 """Every registered model through the check suite."""
 
-from functools import cache
-
 import pytest
 
 import autoencoders
@@ -36,38 +34,15 @@ def test_passes_every_check(name):
     checks.check_autoencoder(name)
 
 
-@pytest.fixture(scope="session")
-def resumed(tmp_path_factory):
-    """Saves and resumes a group of models, in one fresh process for all of them.
-
-    Of the session: a worker runs other modules' tests in between.
-    """
-
-    @cache
-    def folder_of(group):
-        folder = tmp_path_factory.mktemp("resume")
-        for name in GROUPS[group]:
-            checks.save_interrupted(name, folder)
-        checks.resume_in_fresh_process(folder)
-        return folder
-
-    return folder_of
+def _groups(names, marks=()):
+    """A few at once, because a fresh process takes seconds to start."""
+    return [pytest.param(names[n::3], marks=marks, id="-".join(names[n::3])) for n in range(3)]
 
 
-GROUPS = [BUILDERS[::2], BUILDERS[1::2], VARIANTS]
-
-
-# A group's tests share a worker, where several run at once.
-def _member(group, name):
-    marks = [pytest.mark.xdist_group(f"resumed {group}")]
-    if name in VARIANTS:
-        marks.append(pytest.mark.thorough)
-    return pytest.param(group, name, marks=marks, id=name)
-
-
-@pytest.mark.parametrize(
-    ("group", "name"),
-    [_member(number, name) for number, names in enumerate(GROUPS) for name in names],
-)
-def test_resumes_bit_by_bit(group, name, resumed):
-    checks.check_resumed(name, resumed(group))
+@pytest.mark.parametrize("names", _groups(BUILDERS) + _groups(VARIANTS, pytest.mark.thorough))
+def test_resumes_bit_by_bit(names, tmp_path):
+    for name in names:
+        checks.save_interrupted(name, tmp_path)
+    checks.resume_in_fresh_process(tmp_path)
+    for name in names:
+        checks.check_resumed(name, tmp_path)
