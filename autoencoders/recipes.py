@@ -112,6 +112,7 @@ def train(run, data, path, say=print):
     import keras
 
     recipe, partial = run.recipe, checkpoint(run, path)
+    steps = recipe.get("steps_per_epoch")
     path.parent.mkdir(parents=True, exist_ok=True)
     if partial.is_file():
         try:
@@ -130,8 +131,8 @@ def train(run, data, path, say=print):
     else:
         keras.utils.set_random_seed(recipe["seed"])
         model = autoencoders.get(run.name, compile=False, **run.arguments)
-        steps = recipe.get("steps_per_epoch", math.ceil(len(data.x) / recipe["batch_size"]))
-        model.compile(**zoo.compile_arguments(recipe, steps * recipe["epochs"]))
+        per_epoch = steps or math.ceil(len(data.x) / recipe["batch_size"])
+        model.compile(**zoo.compile_arguments(recipe, per_epoch * recipe["epochs"]))
     if "pretraining" in recipe and not hasattr(model, "pretrain"):
         raise ValueError(f"{run.name} is no stacked model: its recipe has no `pretraining`.")
     if "labels" in recipe and not model.labels:
@@ -140,7 +141,6 @@ def train(run, data, path, say=print):
         pretraining = zoo.pretraining_arguments(recipe)
         model.pretrain(data.x, **pretraining, on_layer_end=lambda layers: _write(model, partial))
         say("Fine-tuning all layers")
-    steps = recipe.get("steps_per_epoch")
     rows = {"x": data.x, "batch_size": recipe["batch_size"], "steps_per_epoch": steps}
     if not isinstance(data.x, np.ndarray):
         rows = {"x": data.x.batches(recipe["batch_size"], steps=steps, seed=recipe["seed"])}
@@ -208,7 +208,10 @@ def publish(model, run, data, tolerance=None):
 
 @contextmanager
 def replacing(path):
-    """A path to write to, that takes the place of `path` once all is done, or never."""
+    """A path to write to, that takes the place of `path` once all is done, or never.
+
+    Whenever it is interrupted, there is the old file or the new one.
+    """
     new = path.with_name(f"new.{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -403,13 +406,8 @@ def _checkpoints(model, run, partial):
 
 
 def _write(model, partial):
-    # Written beside and then renamed, so that an interruption leaves the old one or the new.
-    written = partial.with_name(f"{partial.stem}.new.keras")
-    try:
-        model.save(written)
-        written.replace(partial)
-    finally:
-        written.unlink(missing_ok=True)
+    with replacing(partial) as new:
+        model.save(new)
 
 
 def _training_labels(run, y):

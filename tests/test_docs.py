@@ -12,11 +12,17 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def run(page):
+    """Run a page's Python in order; what it names, as a dict."""
+    names = {}
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(snippet, names)
+    return names
+
+
 def test_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {}
-    for snippet in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        exec(snippet, names)
+    names = run(README)
     assert names["codes"].shape == (360, 2)
     assert names["a_to_b"].shape == (9, 8, 8, 1)
     assert (names["flags"][95:] == -1).all()
@@ -25,9 +31,7 @@ def test_the_readme_runs(tmp_path, monkeypatch):
 
 def test_the_guide_to_the_models_runs():
     guide = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
-    names = {}
-    for snippet in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
-        exec(snippet, names)
+    names = run(guide)
     assert names["threes"].shape == names["digits"][:5].shape
     assert names["drawn"].shape == (25, 20, 2)
     assert names["wiggled"].shape == (4, 1, 8, 8, 1)
@@ -42,9 +46,7 @@ def test_the_guide_to_the_models_runs():
 def test_the_guide_to_anomaly_detection_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     guide = (ROOT / "docs" / "anomaly.md").read_text(encoding="utf-8")
-    names = {}
-    for snippet in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
-        exec(snippet, names)
+    names = run(guide)
     assert (names["flags"][-20:] == -1).mean() > 0.5
     assert names["maps"].shape == (3, 8, 8, 1)
     assert any(start < 1530 and end > 1500 for start, end, _ in names["alarms"])
@@ -56,9 +58,7 @@ def test_the_guide_to_anomaly_detection_runs(tmp_path, monkeypatch):
 def test_the_guide_to_metrics_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     guide = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    names = {}
-    for snippet in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
-        exec(snippet, names)
+    names = run(guide)
     table = re.findall(r"^\| (`.*`) \|.*\| `(\w+)` \|$", guide, re.MULTILINE)
     assert {name for row, _ in table for name in re.findall(r"`(\w+)`", row)} == set(
         names["scores"]

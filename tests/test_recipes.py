@@ -188,10 +188,14 @@ def test_publish_reproduce_verify(own_zoo, monkeypatch):
     # Another figure or bar on the card, and another byte in the file.
     card_file = own_zoo / "ae_mlp.json"
     true = card_file.read_text()
-    for part, key in [("baseline", "squared_error"), ("figures", "squared_error")]:
+    for changed in ("parameters", "baseline", "figures"):
         card = json.loads(true)
-        card["weights"] = {"digits": card["weights"]["digits"]}
-        card["weights"]["digits"][part][key] *= 0.98
+        wrong = card["weights"]["digits"]
+        card["weights"] = {"digits": wrong}
+        if changed == "parameters":
+            wrong["parameters"] += 1
+        else:
+            wrong[changed]["squared_error"] *= 0.98
         card_file.write_text(json.dumps(card))
         registry._bundled_cards.cache_clear()
         with pytest.raises(ValueError, match="1 of 1 files are not what their cards say"):

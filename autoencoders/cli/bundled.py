@@ -97,6 +97,8 @@ def _verify(name, tag):
             problems.append(f"the card says {entry['figures']}, here {figures}")
         if not recipes.same_bar(bar, recipes.Baseline(**entry["baseline"])):
             problems.append(f"the card has the bar {entry['baseline']}, here it is {bar}")
+        if model.count_params() != entry["parameters"]:
+            problems.append(f"it has {model.count_params()} parameters, not {entry['parameters']}")
         if not recipes.passes(figures, bar):
             problems.append("it does not pass the gate")
     except (ValueError, OSError, KeyError) as error:
