@@ -15,8 +15,9 @@ test: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
-# The checks of the models that `make test` leaves out: other arguments of builders it does check, and
-# convolutional twins of dense models; and every row of the benchmarks of published figures, in small.
+# The checks of the models that `make test` leaves out: other arguments of builders it does check,
+# convolutional twins of dense models, what takes long to compile; and every row of the benchmarks of
+# published figures, in small.
 thorough: $(VENV)/installed
 	$(BIN)/python -m pytest -m thorough
 

@@ -18,10 +18,13 @@ def _is_variant(name):
 # What they are made of has tests of its own.
 VARIANTS = [name for name in NAMES if _is_variant(name)]
 BUILDERS = [name for name in NAMES if name not in VARIANTS]
+# Half a minute to compile three convolutional networks; it is resumed below, and learns in
+# tests/test_adversarial.py.
+SLOW = ["vae_gan_conv"]
 
 
 def _checked(name):
-    marks = [pytest.mark.thorough] if name in VARIANTS else []
+    marks = [pytest.mark.thorough] if name in VARIANTS + SLOW else []
     return pytest.param(name, marks=marks, id=name)
 
 
