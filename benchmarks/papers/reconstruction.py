@@ -13,27 +13,30 @@ from benchmarks.papers.runs import Result, cosine
 def deep_autoencoder(
     run,
     *,
-    epochs=200,
-    batch_size=200,
+    epochs=60,
+    batch_size=100,
     rate=1e-3,
-    activation="relu",
+    activation="silu",
+    output="sigmoid",
+    loss="binary_crossentropy",
     pretraining=3,
     weight_decay=0.0,
     seed=0,
 ):
     """Hinton & Salakhutdinov, Science 313 (2006): 784-1000-500-250-30 on MNIST.
 
-    Each layer is pre-trained as an autoencoder of its own, then all are fine-tuned together. The
-    paper has sigmoid layers, Boltzmann machines and conjugate gradients.
+    Each layer is pre-trained as an autoencoder of its own, then all are fine-tuned together by the
+    cross-entropy, as there. The paper has sigmoid layers, Boltzmann machines and conjugate
+    gradients.
     """
     data = run.mnist()
 
     def build():
-        model = autoencoders.get("stacked_mlp", activation=activation, output="linear")
+        model = autoencoders.get("stacked_mlp", activation=activation, output=output)
         optimizer = keras.optimizers.Adam(
             cosine(rate, epochs, data.x, batch_size), weight_decay=weight_decay or None
         )
-        model.compile(optimizer)
+        model.compile(optimizer, loss=loss)
         return model
 
     model, seconds, _ = run.train(
