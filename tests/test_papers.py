@@ -23,7 +23,7 @@ TINY = {
     "sprites": {
         "epochs": 1,
         "images": 50,
-        "filters": (4, 4, 4, 4),
+        "hidden_units": (16,),
         "discriminator_units": (8,),
         "scores": {"rows": 100, "votes": 20, "evaluation_votes": 10},
     },

@@ -124,7 +124,7 @@ def iwae(run, **recipe):
 
 
 def _of_burda(
-    run, name, k, published, *, epochs=600, batch_size=100, rate=1e-3, samples=5000, seed=0
+    run, name, k, published, *, epochs=200, batch_size=200, rate=3e-3, samples=5000, seed=0
 ):
     """The paper's protocol but for its 3,280 epochs in batches of 20, its rate falling in steps."""
     data = run.mnist()
