@@ -8,7 +8,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import autoencoders
-from autoencoders import cli, weights
+from autoencoders import cli, recipes, weights
+from autoencoders.cli import draw
 
 GALLERY = Path(__file__).parent.parent / "docs" / "gallery.md"
 
@@ -32,6 +33,19 @@ def test_draw_writes_every_picture_of_a_model(name, pictures, tmp_path):
             assert image.width <= 1000
             assert image.text["weights"] == weights.entry(name, "digits")["sha256"]
             assert min(low for low, _ in image.convert("RGB").getextrema()) < 50  # not blank
+
+
+def test_the_plane_of_codes_is_drawn_of_images_only():
+    (x, y), _ = autoencoders.datasets.digits()
+    x = x[:200].reshape(-1, 8, 8)
+    y = y[:200]
+    model = autoencoders.get("vae_lstm", input_shape=(8, 8), latent_dim=2, units=(8,))
+    pictures = draw._pictures(
+        model, recipes.Data(x, y, x, y), weights.entry("vae_lstm", "digits"), "digits"
+    )
+    assert [name for name, _, _ in pictures] == [
+        *("reconstructions", "latent", "interpolation", "samples"),
+    ]
 
 
 def test_the_gallery_shows_every_family_by_the_weights_of_the_cards():

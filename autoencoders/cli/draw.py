@@ -101,7 +101,8 @@ def _pictures(model, data, entry, dataset):
         )
         yield "interpolation", figure, "from one test row to another, through the codes between"
 
-    if model.latent_shape == (2,) and _has_normal_prior(model) and not model.needs_labels:
+    plane = model.latent_shape == (2,) and _has_normal_prior(model) and not model.needs_labels
+    if plane and len(model.row_shape) == 3:
         title = "the plane of codes, decoded at the quantiles of the prior"
         yield "manifold", autoencoders.plots.manifold(model), title
 
