@@ -18,8 +18,7 @@ def _is_variant(name):
 # What they are made of has tests of its own.
 VARIANTS = [name for name in NAMES if _is_variant(name)]
 BUILDERS = [name for name in NAMES if name not in VARIANTS]
-# Half a minute to compile three convolutional networks; it is resumed below, and learns in
-# tests/test_adversarial.py.
+# Half a minute to compile its three convolutional networks again and again.
 SLOW = ["vae_gan_conv"]
 
 
@@ -35,6 +34,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Posterior collapse")
 @pytest.mark.parametrize("name", [_checked(name) for name in NAMES])
 def test_passes_every_check(name):
     checks.check_autoencoder(name)
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_passes_the_checks_that_compile_nothing(name):
+    checks.check_uncompiled(name)
 
 
 def _groups(names, marks=()):
