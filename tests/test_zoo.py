@@ -38,7 +38,7 @@ def test_list_models_filters():
 
 
 def test_list_weights(forget_user_models):
-    assert autoencoders.list_weights("vae_mlp") == ["digits", "mnist"]
+    assert autoencoders.list_weights("vae_mlp") == ["digits", "mnist", "sprites"]
     autoencoders.register(lambda: None, name="mine")
     assert autoencoders.list_weights("mine") == []
     assert autoencoders.list_weights()["ae_mlp"] == ["digits", "mnist"]
@@ -85,12 +85,10 @@ def test_vae_mlp_has_both_published_shapes(hidden_units, latent_dim, parameters)
 
 
 def test_a_model_comes_compiled_by_its_recipe_or_not_at_all():
-    model = autoencoders.get("aae_mlp", input_shape=(4,))
+    model = autoencoders.get("factor_vae_mlp", input_shape=(4,))
     rates = {name: float(o.learning_rate.numpy()) for name, o in model.phase_optimizers.items()}
-    assert rates == pytest.approx(
-        {"reconstruction": 1e-3, "discriminator": 1e-4, "generator": 1e-4}
-    )
-    model = autoencoders.get("aae_mlp", input_shape=(4,), compile=False)
+    assert rates == pytest.approx({"reconstruction": 1e-3, "discriminator": 1e-4})
+    model = autoencoders.get("factor_vae_mlp", input_shape=(4,), compile=False)
     assert model.built
     assert not model.compiled
 
