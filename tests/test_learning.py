@@ -59,6 +59,23 @@ def test_denoising_beats_a_plain_autoencoder_on_noisy_input(digits):
     assert error["denoising_mlp"] < 0.7 * error["ae_mlp"]
 
 
+def test_every_unit_of_a_k_sparse_autoencoder_fires(digits):
+    """Gao et al. (2024): few units die if the decoder begins as the encoder's transpose."""
+    x, _ = digits
+    x = x - x.mean(axis=0)
+    silent = {}
+    for start in ("transposed", "drawn"):
+        keras.utils.set_random_seed(0)
+        model = autoencoders.get("k_sparse_mlp", input_shape=(8, 8, 1), latent_dim=128, k=10)
+        kernel = model.decoder.get_layer("output").kernel
+        np.testing.assert_array_equal(kernel.numpy().T, model.encoder.get_layer("code").kernel)
+        if start == "drawn":
+            kernel.assign(keras.initializers.GlorotUniform(seed=0)(kernel.shape))
+        model.fit(x, batch_size=32, epochs=20, verbose=0)
+        silent[start] = (model.encode(x) == 0).all(axis=0).sum()
+    assert silent["transposed"] == 0 < silent["drawn"]
+
+
 @pytest.mark.parametrize("name", ["ae_mlp", "denoising_mlp", "vae_mlp"])
 def test_fine_tuning_takes_half_the_epochs(name, digits):
     """From MNIST's weights to the digits, resized to 28×28 as MNIST's are: 20 pixels in a margin.

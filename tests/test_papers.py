@@ -27,7 +27,12 @@ TINY = {
         "discriminator_units": (8,),
         "scores": {"rows": 100, "votes": 20, "evaluation_votes": 10},
     },
-    "semi_supervised_aae": {"epochs": 1, "labels": (10, 20)},
+    "semi_supervised_aae": {
+        "epochs": 1,
+        "labels": (10, 20),
+        "units": 20,
+        "discriminator_units": 20,
+    },
     "k_sparse": {"epochs": 2, "k": (30, 25), "units": 80, "iterations": 20},
     "contractive": {"epochs": 1, "pretraining": 1, "units": 8},
 }

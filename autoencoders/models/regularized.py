@@ -7,13 +7,18 @@ Loss: the mean squared error between input and reconstruction, as Keras scales i
 - `sparsity_loss`: weight · Σ_j KL(ρ ‖ ρ̂_j), with ρ̂_j the mean activation of code unit j in the
   batch (`kl_sparse_mlp`): Ng, "Sparse autoencoder" (CS294A lecture notes, 2011);
 - nothing, but only the k largest code units pass (`k_sparse_mlp`): Makhzani & Frey, "k-Sparse
-  autoencoders" (2013, arXiv:1312.5663);
+  autoencoders" (2013, arXiv:1312.5663). There the decoder's weights are the encoder's, transposed;
+  here they begin so, by which far fewer units never fire (Gao et al., "Scaling and evaluating
+  sparse autoencoders", 2024, arXiv:2406.04093);
 - `contractive_loss`: weight · ‖∂z/∂x‖² (`contractive_mlp`): Rifai et al., "Contractive
   auto-encoders" (ICML 2011).
 
 The terms are sums over code units and means over rows. A weight that the papers give beside a
 squared error summed over features is as many times smaller here as a row has features.
 """
+
+import keras
+from keras import ops
 
 from autoencoders import layers, networks
 from autoencoders.autoencoder import Autoencoder
@@ -120,6 +125,9 @@ def k_sparse_mlp(
 ):
     """Dense autoencoder that keeps the k largest of its linear code units.
 
+    Units that answer to what all rows share are the largest in every row, and others then never
+    fire: rows that are centred train better.
+
     Args:
         input_shape: Shape of one row, without the batch axis.
         latent_dim: Number of linear code units.
@@ -131,6 +139,7 @@ def k_sparse_mlp(
         encoder, decoder: Your own networks in place of the dense ones.
         name: Name of the model.
     """
+    own = encoder is None and decoder is None
     encoder, decoder = networks.mlp(
         input_shape,
         latent_dim,
@@ -140,6 +149,9 @@ def k_sparse_mlp(
         encoder=encoder,
         decoder=decoder,
     )
+    if own:
+        first = next(layer for layer in decoder.layers if isinstance(layer, keras.layers.Dense))
+        first.kernel.assign(ops.transpose(encoder.get_layer("code").kernel))
     bottleneck = layers.TopK(k, inference_k, name="bottleneck")
     return Autoencoder(encoder, decoder, bottleneck=bottleneck, name=name)
 

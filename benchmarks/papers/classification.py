@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 import autoencoders
-from autoencoders import datasets, layers, networks
+from autoencoders import datasets, networks
 from benchmarks.papers.runs import Result, cosine
 
 
@@ -142,9 +142,12 @@ def k_sparse(
     """Makhzani & Frey 2013 (arXiv:1312.5663): logistic regression on sparse codes.
 
     As there, k falls in the course of training, to 25, and the classifier sees more units than the
-    decoder did. There encoder and decoder share their weights, and training takes 5,000 epochs.
+    decoder did. Here the mean image is taken off. There encoder and decoder share their weights,
+    and training takes 5,000 epochs.
     """
     data = run.mnist()
+    mean = data.x.mean(axis=0)
+    data = data._replace(x=data.x - mean, x_test=data.x_test - mean)
     model, seconds = None, 0.0
     for number, part in enumerate(k):
 
@@ -190,12 +193,22 @@ def k_sparse(
 
 
 def semi_supervised_aae(
-    run, *, epochs=300, batch_size=100, rate=1e-3, noise=0.3, labels=(100, 1000), seed=0
+    run,
+    *,
+    epochs=30,
+    batch_size=100,
+    rate=1e-3,
+    adversarial=3e-4,
+    noise=0.6,
+    units=1000,
+    discriminator_units=500,
+    labels=(100, 1000),
+    seed=0,
 ):
     """Makhzani et al. 2015 (arXiv:1511.05644), table 2: few labels among 60,000 images.
 
     As there, Gaussian noise is added to the images. The labelled rows, as many of each class, are
-    repeated until they are every third of a batch.
+    repeated until they are every third of a batch. There discriminators are as wide as the rest.
     """
     data = run.mnist()
     results = []
@@ -206,21 +219,19 @@ def semi_supervised_aae(
         y = np.concatenate([np.full(len(data.x), -1), np.repeat(data.y[chosen], often)])
 
         def build(x=x):
-            inputs = keras.Input((28, 28, 1))
-            code = layers.GaussianNoise(noise)(keras.layers.Flatten()(inputs))
-            for _ in range(2):
-                code = keras.layers.Dense(1000, activation="relu")(code)
             model = autoencoders.get(
                 "semi_supervised_aae_mlp",
-                encoder=keras.Model(inputs, code, name="encoder"),
+                hidden_units=(units, units),
+                discriminator_units=(discriminator_units, discriminator_units),
+                noise=noise,
                 output="sigmoid",
             )
-            rates = cosine(rate, epochs, x, batch_size)
             slower = {
-                phase: keras.optimizers.Adam(cosine(0.1 * rate, epochs, x, batch_size), beta_1=0.5)
+                phase: keras.optimizers.Adam(cosine(adversarial, epochs, x, batch_size), beta_1=0.5)
                 for phase in ("discriminator", "generator")
             }
-            model.compile(keras.optimizers.Adam(rates), phase_optimizers=slower)
+            optimizer = keras.optimizers.Adam(cosine(rate, epochs, x, batch_size))
+            model.compile(optimizer, phase_optimizers=slower)
             return model
 
         model, seconds, _ = run.train(

@@ -113,19 +113,17 @@ def categorical_vae(
     ]
 
 
-def vae_likelihood(run, **recipe):
+def vae_likelihood(run, *, epochs=800, **recipe):
     """Burda et al. 2015 (arXiv:1509.00519), table 1: a VAE 784-200-200-50, one sample of z."""
-    return _of_burda(run, "vae_likelihood", 1, "86.76", **recipe)
+    return _of_burda(run, "vae_likelihood", 1, "86.76", epochs=epochs, **recipe)
 
 
-def iwae(run, **recipe):
+def iwae(run, *, epochs=250, **recipe):
     """Burda et al. 2015 (arXiv:1509.00519), table 1: the importance-weighted bound with k = 5."""
-    return _of_burda(run, "iwae", 5, "85.54", **recipe)
+    return _of_burda(run, "iwae", 5, "85.54", epochs=epochs, **recipe)
 
 
-def _of_burda(
-    run, name, k, published, *, epochs=200, batch_size=200, rate=3e-3, samples=5000, seed=0
-):
+def _of_burda(run, name, k, published, *, epochs, batch_size=200, rate=3e-3, samples=5000, seed=0):
     """The paper's protocol but for its 3,280 epochs in batches of 20, its rate falling in steps."""
     data = run.mnist()
     x_test = binarised(data.x_test, 0)
