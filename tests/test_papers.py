@@ -66,11 +66,23 @@ def test_a_row_interrupted_after_each_epoch_gives_the_same_figures(name, tmp_pat
     assert [result.ours for result in parts] == [result.ours for result in whole]
 
 
+def test_a_model_of_another_recipe_is_not_gone_on_with(tmp_path):
+    settings = {**TINY["k_sparse"], "batch_size": 50}
+    ROWS["k_sparse"](Run(tmp_path, verbose=0), **settings)
+    for changes in ({"rate": 0.1}, {"units": 90}, {"k": (30, 20)}):
+        with pytest.raises(ValueError, match="another recipe"):
+            ROWS["k_sparse"](Run(tmp_path, verbose=0), **{**settings, **changes})
+
+
 def test_the_table_has_the_newest_result_on_test_data(tmp_path, capsys):
-    about = {"result": "VQ-VAE", "protocol": "p", "published": "1", "epochs": "1", "seconds": 2.0}
+    about = {"result": "VQ-VAE", "protocol": "p", "published": "1", "epochs": "1"}
+    about |= {"seconds": 2.0, "rows": None}
     lines = [
-        {"row": "vq_vae", "ours": ours, "held_out": held_out, "rows": None, **about}
-        for ours, held_out in (("3.1", False), ("4.1", False), ("5.1", True))
+        {"row": "vq_vae", "ours": ours, "held_out": held_out, "settings": settings, **about}
+        for ours, held_out, settings in (
+            *(("3.1", False, {}), ("4.1", False, {})),
+            *(("5.1", True, {}), ("6.1", False, {"rate": 0.1})),
+        )
     ]
     path = tmp_path / "results.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -79,3 +91,4 @@ def test_the_table_has_the_newest_result_on_test_data(tmp_path, capsys):
     assert "4.1" in shown
     assert "3.1" not in shown
     assert "5.1" not in shown
+    assert "6.1" not in shown

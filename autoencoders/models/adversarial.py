@@ -28,7 +28,6 @@ from keras import ops
 
 from autoencoders import layers, networks, priors
 from autoencoders.discriminated import DiscriminatedAutoencoder, cross_entropy
-from autoencoders.layers import corruption as corruptions
 from autoencoders.layers.checks import not_negative
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
@@ -339,7 +338,6 @@ def semi_supervised_aae_mlp(
     *,
     num_classes=10,
     discriminator_units=(1000, 1000),
-    noise=0.0,
     prior="normal",
     activation="relu",
     output="linear",
@@ -355,8 +353,6 @@ def semi_supervised_aae_mlp(
         hidden_units: Units of the encoder's hidden layers; the decoder mirrors them.
         num_classes: Number of classes; labels are integers from 0, and −1 where there is none.
         discriminator_units: Units of the hidden layers of both discriminators.
-        noise: Standard deviation of Gaussian noise on the encoder's input while training; it helps
-            where labels are few.
         prior: The distribution that the style is to follow, as in `aae_mlp`.
         activation: Activation of the hidden layers.
         output: Activation of the decoder's output; "linear" for data of any range.
@@ -381,7 +377,6 @@ def semi_supervised_aae_mlp(
         discriminator=networks.discriminator(latent_dim, discriminator_units),
         label_discriminator=label_discriminator,
         prior=priors.get(prior),
-        corruption=corruptions.get("gaussian", noise) if noise else None,
         name=name,
     )
 

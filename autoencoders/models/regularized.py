@@ -8,8 +8,8 @@ Loss: the mean squared error between input and reconstruction, as Keras scales i
   batch (`kl_sparse_mlp`): Ng, "Sparse autoencoder" (CS294A lecture notes, 2011);
 - nothing, but only the k largest code units pass (`k_sparse_mlp`): Makhzani & Frey, "k-Sparse
   autoencoders" (2013, arXiv:1312.5663). There the decoder's weights are the encoder's, transposed;
-  here they begin so, by which far fewer units never fire (Gao et al., "Scaling and evaluating
-  sparse autoencoders", 2024, arXiv:2406.04093);
+  here they begin so, by which fewer units never fire (Gao et al., "Scaling and evaluating sparse
+  autoencoders", 2024, arXiv:2406.04093);
 - `contractive_loss`: weight · ‖∂z/∂x‖² (`contractive_mlp`): Rifai et al., "Contractive
   auto-encoders" (ICML 2011).
 
@@ -125,12 +125,14 @@ def k_sparse_mlp(
 ):
     """Dense autoencoder that keeps the k largest of its linear code units.
 
-    Units that answer to what all rows share are the largest in every row, and others then never
-    fire: rows that are centred train better.
+    Centre the rows: else units that respond to the mean row are among the largest everywhere, and
+    many others never fire. Unless one of the networks is your own, the decoder's first weights
+    begin as the transpose of the code layer's.
 
     Args:
         input_shape: Shape of one row, without the batch axis.
-        latent_dim: Number of linear code units.
+        latent_dim: Number of linear code units, or the shape of several vectors, of each of which
+            k units are kept.
         hidden_units: Units of the encoder's hidden layers; the decoder mirrors them.
         k: Code units kept while training.
         inference_k: Code units kept by `encode` and `predict`; `k` unless given.

@@ -38,7 +38,9 @@ def main():
     parser.add_argument("--list", action="store_true", help="the rows and their papers")
     parser.add_argument("--table", action="store_true", help="the newest results as Markdown")
     parser.add_argument("--held-out", action="store_true", help="measure on training rows")
-    parser.add_argument("--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE")
+    parser.add_argument(
+        "--set", nargs="*", action="extend", default=[], type=_setting, metavar="NAME=VALUE"
+    )
     parser.add_argument("--limit", type=float, help="seconds of training before it stops, saved")
     parser.add_argument("--first", type=int, metavar="N", help="rows of data, to try this program")
     parser.add_argument("--folder", default="papers", help="of models and results")
@@ -50,7 +52,7 @@ def main():
         if name not in ROWS:
             parser.error(f"no row {name!r}; there are {', '.join(ROWS)}")
     path = Path(arguments.folder, "results.jsonl")
-    settings = dict(_setting(text) for text in arguments.set)
+    settings = dict(arguments.set)
     options = {"held_out": arguments.held_out, "limit": arguments.limit, "rows": arguments.first}
     for name in arguments.rows:
         print(f"\n{name}{' on held-out training rows' * arguments.held_out}: {settings or ''}")
@@ -71,7 +73,9 @@ def main():
 
 
 def _setting(text):
-    name, _, value = text.partition("=")
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:
@@ -79,11 +83,11 @@ def _setting(text):
 
 
 def print_table(path):
-    """The newest result of each row on the test set, in the order of the rows."""
+    """The newest result of each row as it stands on the test set, in the order of the rows."""
     newest = {}
     for line in path.read_text().splitlines() if path.exists() else ():
         result = json.loads(line)
-        if not result["held_out"] and not result["rows"]:
+        if not (result["held_out"] or result["rows"] or result["settings"]):
             newest[result["row"], result["result"]] = result
     order = list(ROWS)
     found = sorted(newest.values(), key=lambda result: order.index(result["row"]))

@@ -1,6 +1,7 @@
 """What every row needs: the data, training that can be interrupted, the results on file."""
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -100,16 +101,21 @@ class Run:
 
         Raises:
             TimeoutError: the seconds are spent; the model is saved, to go on with.
+            ValueError: there is a model that another recipe made.
         """
         path = self.folder / f"{name}{self._mark}.keras"
         keeper = _Keeper(path, self._deadline)
+        keras.utils.set_random_seed(seed)
+        model = build()
         if path.exists():
-            model = autoencoders.load(path)
+            recipe, model = _recipe(model), autoencoders.load(path)
+            if _recipe(model) != recipe or model.epochs_trained > epochs:
+                raise ValueError(
+                    f"{path} is from another recipe than this row's: delete it, or give another "
+                    "`--folder`."
+                )
             print(f"{path}: {model.epochs_trained} of {epochs} epochs are done", flush=True)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            keras.utils.set_random_seed(seed)
-            model = build()
+        path.parent.mkdir(parents=True, exist_ok=True)
         keeper.set_model(model)
         keeper.begin()
         if pretraining:
@@ -127,6 +133,12 @@ class Run:
             model.fit(*rows, epochs=epochs, initial_epoch=done, **options)
             keeper.check()
         return model, keeper.notes["seconds"], keeper.notes["logs"]
+
+
+def _recipe(model):
+    """What a model is and how it is compiled, as text, without the numbers that Keras counts."""
+    text = json.dumps([model.get_config(), model.get_compile_config()], sort_keys=True)
+    return re.sub(r'_\d+"', '"', text)
 
 
 class _Keeper(keras.callbacks.Callback):
