@@ -50,7 +50,6 @@ def test_few_labels_make_a_classifier():
         *("semi_supervised_aae_mlp", x[again], few[again], 100),
         hidden_units=(128,),
         discriminator_units=(128,),
-        noise=0.3,
     )
     accuracy = (model.classify(test).argmax(axis=1) == test_labels).mean()
 
