@@ -5,6 +5,7 @@
     python -m benchmarks.papers deep_autoencoder --limit 500
     python -m benchmarks.papers deep_autoencoder --held-out --set rate=0.002 --set epochs=20
     python -m benchmarks.papers --table
+    python -m benchmarks.papers --curves vae_likelihood iwae
 
 A row is a function with the recipe as its arguments. What a recipe says was either chosen
 beforehand or with `--held-out`: trained without the last 5,000 rows of the training set and
@@ -23,6 +24,8 @@ import json
 import sys
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from benchmarks.papers import ROWS
 from benchmarks.papers.runs import Run
 from benchmarks.turns import table
@@ -37,6 +40,9 @@ def main():
     parser.add_argument("rows", nargs="*", metavar="ROW", help="see --list")
     parser.add_argument("--list", action="store_true", help="the rows and their papers")
     parser.add_argument("--table", action="store_true", help="the newest results as Markdown")
+    parser.add_argument(
+        "--curves", nargs="+", metavar="MODEL", help="draw the loss of models in --folder by epoch"
+    )
     parser.add_argument("--held-out", action="store_true", help="measure on training rows")
     parser.add_argument(
         "--set", nargs="*", action="extend", default=[], type=_setting, metavar="NAME=VALUE"
@@ -70,6 +76,8 @@ def main():
                     print(f"  {key:9} {value}")
     if arguments.table:
         print_table(path)
+    if arguments.curves:
+        draw_curves(Path(arguments.folder), arguments.curves)
 
 
 def _setting(text):
@@ -95,6 +103,24 @@ def print_table(path):
         [result[key] for key in _COLUMNS[:-1]] + [f"{result['seconds']:,.0f}"] for result in found
     ]
     table(_COLUMNS, cells)
+
+
+def draw_curves(folder, names):
+    """Draw the mean loss of each epoch, of models trained there, into `curves.png`.
+
+    The first twentieth, which is steep, is left out.
+    """
+    axes = Figure(figsize=(7, 4), layout="constrained").subplots()
+    for name in names:
+        losses = [log["loss"] for log in json.loads((folder / f"{name}.json").read_text())["logs"]]
+        epochs = range(len(losses) // 20 + 1, len(losses) + 1)
+        label = f"{name}: {losses[-1]:.2f} at the end"
+        axes.plot(epochs, losses[epochs[0] - 1 :], label=label)
+    axes.set(xlabel="epoch", ylabel="mean loss over the training rows")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    axes.figure.savefig(folder / "curves.png", dpi=110)
+    print(f"wrote {folder / 'curves.png'}")
 
 
 if __name__ == "__main__":
