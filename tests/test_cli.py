@@ -1,4 +1,4 @@
-"""The command line, as a process: what it prints, what it writes, how it fails."""
+"""The command line, mostly as a process: what it prints, what it writes, how it fails."""
 
 import os
 import re
@@ -10,8 +10,10 @@ import time
 import h5py
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import autoencoders
+from autoencoders import cli
 
 
 def run(*arguments, cwd=None, check=True):
@@ -21,6 +23,13 @@ def run(*arguments, cwd=None, check=True):
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
     if check:
         assert done.returncode == 0, done.stderr
+    return done
+
+
+def _in_this_process(*arguments):
+    """For what needs no process of its own: TensorFlow takes long to start."""
+    done = CliRunner().invoke(cli.app, [*map(str, arguments)])
+    assert done.exit_code == 0, done.exception
     return done
 
 
@@ -73,7 +82,7 @@ def test_train_saves_a_model_that_loads(tmp_path):
     done = run(*arguments, "--save", tmp_path / "new" / "my.keras", check=False)
     assert "exists; --overwrite replaces it" in done.stderr
 
-    run(*arguments, "--save", tmp_path / "my.weights.h5")
+    _in_this_process(*arguments, "--save", tmp_path / "my.weights.h5")
     again = autoencoders.get("ae_mlp", weights=tmp_path / "my.weights.h5")
     assert autoencoders.metrics.squared_error(again, x) == pytest.approx(figure, abs=1e-3)
     with h5py.File(tmp_path / "my.weights.h5") as file:
@@ -85,7 +94,7 @@ def test_train_gives_every_model_the_data_it_takes(name, tmp_path):
     """Labels to those that take some, an image's rows as time to those of series."""
     small = "units=[8]" if name == "ae_gru" else "hidden_units=[8]"
     arguments = ["train", name, "--data", "digits", "--epochs", "1", "--set", small]
-    done = run(*arguments, "--save", tmp_path / "my.keras")
+    done = _in_this_process(*arguments, "--save", tmp_path / "my.keras")
     assert "squared_error" in done.stdout
     assert autoencoders.load(tmp_path / "my.keras").epochs_trained == 1
 
