@@ -11,7 +11,7 @@ from keras import ops
 
 from autoencoders import losses, priors
 from autoencoders.layers import Bottleneck, Encoding
-from autoencoders.networks import SequenceDecoder
+from autoencoders.networks import SequenceDecoder, tie
 from autoencoders.pixelcnn import PixelCNN
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import gradients, health, randomness
@@ -76,6 +76,7 @@ class Autoencoder(PhasedModel):
         self._has_layer_losses = False
         self._rows = RowRunner(self)
         self._keep_prior(None)
+        tie(encoder, decoder)
         prior = getattr(bottleneck, "prior", None)
         if hasattr(prior, "connect"):  # it is made of the model's own posteriors
             prior.connect(lambda x: bottleneck.posterior(self._features(x, False)))

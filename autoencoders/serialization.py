@@ -46,6 +46,7 @@ MODULE_OF_CLASS = {
     "Gaussian": "autoencoders.losses",
     "Laplace": "autoencoders.losses",
     "SquaredError": "autoencoders.losses",
+    "DenseTranspose": "autoencoders.networks.dense",
     "RecurrentDecoder": "autoencoders.networks.recurrent",
     "RecursiveDecoder": "autoencoders.networks.recursive",
     "RecursiveEncoder": "autoencoders.networks.recursive",

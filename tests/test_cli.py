@@ -104,8 +104,8 @@ def test_an_interrupted_training_goes_on(tmp_path):
 
     Enough epochs that XLA sets in on the way.
     """
-    arguments = ["train", "vae_mlp", "--data", "digits", "--epochs", "300", "--save"]
-    run(*arguments, tmp_path / "straight.weights.h5")
+    arguments = ["train", "vae_mlp", "--data", "digits", "--epochs", "200", "--save"]
+    _in_this_process(*arguments, tmp_path / "straight.weights.h5")
     # As `python -m autoencoders`, but heeding Ctrl-C where the tests run in the background.
     heed = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     code = heed + "runpy.run_module('autoencoders', run_name='__main__')"
@@ -119,10 +119,11 @@ def test_an_interrupted_training_goes_on(tmp_path):
     assert process.returncode == 130
     assert "The same command goes on" in stdout
 
-    assert "Going on after epoch" in run(*arguments, tmp_path / "resumed.weights.h5").stdout
+    done = _in_this_process(*arguments, tmp_path / "resumed.weights.h5")
+    assert "Going on after epoch" in done.stdout
     straight, resumed = (
-        autoencoders.get("vae_mlp", weights=tmp_path / f"{run}.weights.h5").get_weights()
-        for run in ("straight", "resumed")
+        autoencoders.get("vae_mlp", weights=tmp_path / f"{which}.weights.h5").get_weights()
+        for which in ("straight", "resumed")
     )
     for a, b in zip(straight, resumed, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -64,16 +64,45 @@ def test_every_unit_of_a_k_sparse_autoencoder_fires(digits):
     x, _ = digits
     x = x - x.mean(axis=0)
     silent = {}
-    for start in ("transposed", "drawn"):
+    for start in ("tied", "transposed", "drawn"):
         keras.utils.set_random_seed(0)
-        model = autoencoders.get("k_sparse_mlp", input_shape=(8, 8, 1), latent_dim=128, k=10)
-        kernel = model.decoder.get_layer("output").kernel
-        np.testing.assert_array_equal(kernel.numpy().T, model.encoder.get_layer("code").kernel)
+        model = autoencoders.get(
+            "k_sparse_mlp",
+            input_shape=(8, 8, 1),
+            latent_dim=128,
+            k=10,
+            tied_weights=start == "tied",
+        )
+        if start != "tied":
+            kernel = model.decoder.get_layer("output").kernel
+            np.testing.assert_array_equal(kernel.numpy().T, model.encoder.get_layer("code").kernel)
         if start == "drawn":
             kernel.assign(keras.initializers.GlorotUniform(seed=0)(kernel.shape))
         model.fit(x, batch_size=32, epochs=20, verbose=0)
         silent[start] = (model.encode(x) == 0).all(axis=0).sum()
-    assert silent["transposed"] == 0 < silent["drawn"]
+    assert silent["tied"] == silent["transposed"] == 0 < silent["drawn"]
+
+
+def test_a_tied_encoder_cannot_shrink_from_the_contractive_penalty(digits):
+    """Rifai et al. (2011): codes contract by saturating. Untied, a small encoder with a large
+    decoder reconstructs the same, and is contractive by its scale alone.
+    """
+    x, test = digits
+    kernels, saturated = {}, {}
+    for tied in (True, False):
+        keras.utils.set_random_seed(0)
+        model = autoencoders.get(
+            "contractive_mlp", input_shape=(8, 8, 1), latent_dim=64, weight=0.01, tied_weights=tied
+        )
+        model.compile(keras.optimizers.Adam(3e-3))
+        model.fit(x, batch_size=50, epochs=40, verbose=0)
+        encoder = model.encoder.get_layer("code").kernel
+        decoder = encoder if tied else model.decoder.get_layer("output").kernel
+        kernels[tied] = [np.linalg.norm(kernel) for kernel in (encoder, decoder)]
+        saturated[tied] = np.mean(np.abs(model.encode(test) - 0.5) > 0.45)
+    assert kernels[False][1] > 3 * kernels[False][0]
+    assert kernels[True][0] > 2 * kernels[False][0]
+    assert saturated[True] > 0.05 > 10 * saturated[False]
 
 
 @pytest.mark.parametrize("name", ["ae_mlp", "denoising_mlp", "vae_mlp"])

@@ -1,13 +1,15 @@
 """The benchmarks of published figures: every row runs, and goes on where it was interrupted."""
 
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from autoencoders import datasets
 from benchmarks.papers import ROWS
-from benchmarks.papers.__main__ import print_table
+from benchmarks.papers.__main__ import draw_curves, main, print_table
 from benchmarks.papers.runs import Run
 
 QUICK = ("iwae", "k_sparse", "categorical_vae")  # the others take longer: make thorough
@@ -93,3 +95,27 @@ def test_the_table_has_the_newest_result_on_test_data(tmp_path, capsys):
     assert "3.1" not in shown
     assert "5.1" not in shown
     assert "6.1" not in shown
+
+
+def test_unknown_rows_and_settings(monkeypatch, capsys):
+    for arguments, message in (
+        (["k_spars"], "no row 'k_spars'; there are deep_autoencoder"),
+        (["k_sparse", "--set", "rates=0.1"], "k_sparse has no setting 'rates'; it has epochs"),
+        (["k_sparse", "--set", "rate"], "'rate' is not NAME=VALUE"),
+    ):
+        monkeypatch.setattr("sys.argv", ["papers", *arguments])
+        with pytest.raises(SystemExit):
+            main()
+        assert message in capsys.readouterr().err
+
+
+def test_curves_are_of_the_losses_on_file(tmp_path, monkeypatch):
+    plot = mock.Mock(side_effect=Axes.plot)
+    monkeypatch.setattr(Axes, "plot", lambda *arguments, **options: plot(*arguments, **options))
+    logs = [{"loss": 100.0 / epoch} for epoch in range(1, 41)]
+    (tmp_path / "iwae.json").write_text(json.dumps({"logs": logs}))
+    draw_curves(tmp_path, ["iwae"])
+    _, epochs, losses = plot.call_args.args
+    assert list(epochs) == list(range(3, 41))  # without the first twentieth
+    assert losses == [100.0 / epoch for epoch in epochs]
+    assert (tmp_path / "curves.png").stat().st_size > 1000

@@ -1,9 +1,12 @@
 """Likelihoods, divergences, priors and layers against closed forms and sampling."""
 
+import copy
+
 import keras
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.special
 import scipy.stats
 import tensorflow as tf
 from keras import ops
@@ -446,6 +449,79 @@ def test_mlp_flattens_any_shape_and_gives_it_back():
         with pytest.raises(ValueError, match="`input_shape` must be positive integers"):
             autoencoders.networks.mlp(wrong, 4)
     assert autoencoders.networks.mlp(20, 4, 8)[0].input_shape == (None, 20)
+
+
+def _tied(activation="sigmoid"):
+    """An autoencoder of 6-5-3 and back, with the kernels and biases of its layers."""
+    networks = autoencoders.networks.mlp((6,), 3, (5,), activation=activation, tied_weights=True)
+    model = autoencoders.Autoencoder(*networks)
+    model.ensure_built()
+    model.set_weights([RNG.normal(size=w.shape) for w in model.get_weights()])
+    return model, model.get_weights()
+
+
+def test_tied_decoder_against_numpy():
+    model, (w1, b1, w2, b2, c1, c2) = _tied()
+    assert model.count_params() == 6 * 5 + 5 * 3 + 5 + 3 + 5 + 6  # two kernels, four biases
+
+    def decode(w1, w2):
+        return scipy.special.expit(z @ w2.T + c1) @ w1.T + c2
+
+    x = RNG.normal(size=(4, 6)).astype("float32")
+    z = scipy.special.expit(x @ w1 + b1) @ w2 + b2
+    np.testing.assert_allclose(model.encode(x), z, rtol=1e-5)
+    np.testing.assert_allclose(model.decode(z), decode(w1, w2), rtol=1e-5)
+    np.testing.assert_allclose(model.predict(x, verbose=0), decode(w1, w2), rtol=1e-4)
+
+
+def test_gradient_of_a_tied_kernel_by_differences():
+    """A kernel's gradient is the sum of that of its two uses."""
+    model, _ = _tied()
+    model.compile("sgd")
+    x = RNG.normal(size=(8, 6)).astype("float32")
+    kernel = model.encoder.get_layer("hidden_1").kernel
+    before, step = kernel.numpy(), 1e-2
+    by_differences = np.zeros_like(before)
+    for place in np.ndindex(*before.shape):
+        for sign in (1, -1):
+            moved = before.copy()
+            moved[place] += sign * step
+            kernel.assign(moved)
+            loss = model.evaluate(x, verbose=0, return_dict=True)["loss"]
+            by_differences[place] += sign * loss / (2 * step)
+    kernel.assign(before)
+    model.fit(x, batch_size=8, verbose=0)
+    gradient = (before - kernel.numpy()) / 0.01  # of which a step takes a hundredth
+    np.testing.assert_allclose(gradient, by_differences, rtol=0.02, atol=2e-3)
+
+
+def test_copies_of_a_tied_model_are_tied_to_their_own_encoders(tmp_path):
+    model, _ = _tied()
+    model.save(tmp_path / "tied.keras")
+    z = np.ones((1, 3), "float32")
+    before = model.decode(z)
+    loaded = autoencoders.load(tmp_path / "tied.keras")
+    np.testing.assert_array_equal(loaded.decode(z), before)
+    for twin in (loaded, keras.models.clone_model(model), copy.deepcopy(model)):
+        twin.ensure_built()
+        for name in ("hidden_1", "code"):
+            twin.encoder.get_layer(name).kernel.assign(2 * model.encoder.get_layer(name).kernel)
+        assert np.abs(twin.decode(z) - before).max() > 0.1
+    np.testing.assert_array_equal(model.decode(z), before)
+
+
+def test_layers_that_cannot_be_tied():
+    encoder, decoder = autoencoders.networks.mlp((6,), 3, (5,), tied_weights=True)
+    with pytest.raises(ValueError, match="tied to no layer"):
+        decoder(np.ones((1, 3)))
+    shallow, _ = autoencoders.networks.mlp((6,), 3)
+    with pytest.raises(ValueError, match="2 DenseTranspose layers to tie, but the encoder 1"):
+        autoencoders.Autoencoder(shallow, decoder)
+    other, _ = autoencoders.networks.mlp((6,), 3, (4,))
+    with pytest.raises(ValueError, match=r"makes 5 units of 3, but 'code'.* 3 of 4"):
+        autoencoders.Autoencoder(other, decoder).ensure_built()
+    with pytest.raises(ValueError, match="tied to 'code' of another encoder"):
+        autoencoders.Autoencoder(encoder, decoder)
 
 
 def test_sparsity_penalty_against_scipy():

@@ -18,9 +18,9 @@ def _is_variant(name):
 # What they are made of has tests of its own.
 VARIANTS = [name for name in NAMES if _is_variant(name)]
 BUILDERS = [name for name in NAMES if name not in VARIANTS]
-# Half a minute to compile its three convolutional networks again and again; and the parent of a
-# class that is checked as well.
-SLOW = ["vae_gan_conv", "aae_mlp"]
+# Half a minute to compile its three convolutional networks again and again; the parent of a class
+# that is checked as well; and networks and bottleneck of two others.
+SLOW = ["vae_gan_conv", "aae_mlp", "vae_lstm"]
 
 
 def _checked(name):

@@ -7,11 +7,12 @@ Loss: the mean squared error between input and reconstruction, as Keras scales i
 - `sparsity_loss`: weight · Σ_j KL(ρ ‖ ρ̂_j), with ρ̂_j the mean activation of code unit j in the
   batch (`kl_sparse_mlp`): Ng, "Sparse autoencoder" (CS294A lecture notes, 2011);
 - nothing, but only the k largest code units pass (`k_sparse_mlp`): Makhzani & Frey, "k-Sparse
-  autoencoders" (2013, arXiv:1312.5663). There the decoder's weights are the encoder's, transposed;
-  here they begin so, by which fewer units never fire (Gao et al., "Scaling and evaluating sparse
-  autoencoders", 2024, arXiv:2406.04093);
+  autoencoders" (2013, arXiv:1312.5663);
 - `contractive_loss`: weight · ‖∂z/∂x‖² (`contractive_mlp`): Rifai et al., "Contractive
   auto-encoders" (ICML 2011).
+
+In the last two, as in their papers, the decoder's weights are the encoder's, transposed. A
+contractive encoder could else shrink, and the decoder undo it, until the penalty says nothing.
 
 The terms are sums over code units and means over rows. A weight that the papers give beside a
 squared error summed over features is as many times smaller here as a row has features.
@@ -117,6 +118,7 @@ def k_sparse_mlp(
     *,
     k=25,
     inference_k=None,
+    tied_weights=True,
     activation="relu",
     output="linear",
     encoder=None,
@@ -126,8 +128,7 @@ def k_sparse_mlp(
     """Dense autoencoder that keeps the k largest of its linear code units.
 
     Centre the rows: else units that respond to the mean row are among the largest everywhere, and
-    many others never fire. Unless one of the networks is your own, the decoder's first weights
-    begin as the transpose of the code layer's.
+    many others never fire.
 
     Args:
         input_shape: Shape of one row, without the batch axis.
@@ -136,6 +137,8 @@ def k_sparse_mlp(
         hidden_units: Units of the encoder's hidden layers; the decoder mirrors them.
         k: Code units kept while training.
         inference_k: Code units kept by `encode` and `predict`; `k` unless given.
+        tied_weights: Whether the decoder's kernels are the encoder's, transposed. Where one of the
+            networks is your own, they are not.
         activation: Activation of the hidden layers.
         output: Activation of the decoder's output; "linear" for data of any range.
         encoder, decoder: Your own networks in place of the dense ones.
@@ -148,10 +151,11 @@ def k_sparse_mlp(
         hidden_units,
         activation=activation,
         output=output,
+        tied_weights=tied_weights,
         encoder=encoder,
         decoder=decoder,
     )
-    if own:
+    if own and not tied_weights:
         first = next(layer for layer in decoder.layers if isinstance(layer, keras.layers.Dense))
         first.kernel.assign(ops.transpose(encoder.get_layer("code").kernel))
     bottleneck = layers.TopK(k, inference_k, name="bottleneck")
@@ -165,6 +169,7 @@ def contractive_mlp(
     hidden_units=(),
     *,
     weight=1e-3,
+    tied_weights=True,
     activation="sigmoid",
     output="linear",
     encoder=None,
@@ -180,6 +185,8 @@ def contractive_mlp(
         latent_dim: Number of code units.
         hidden_units: Units of the encoder's hidden layers; the decoder mirrors them.
         weight: Weight of the squared Frobenius norm of the code's Jacobian.
+        tied_weights: Whether the decoder's kernels are the encoder's, transposed. Where one of the
+            networks is your own, they are not.
         activation: Activation of the hidden layers and of the code.
         output: Activation of the decoder's output; "linear" for data of any range.
         encoder, decoder: Your own networks in place of the dense ones.
@@ -192,6 +199,7 @@ def contractive_mlp(
         activation=activation,
         code_activation=activation,
         output=output,
+        tied_weights=tied_weights,
         encoder=encoder,
         decoder=decoder,
     )

@@ -3,7 +3,9 @@
 import math
 
 import keras
-from keras import layers
+from keras import layers, ops
+
+from autoencoders.serialization import PACKAGE
 
 
 def mlp(
@@ -16,6 +18,7 @@ def mlp(
     code_activation="linear",
     output="linear",
     parameters=1,
+    tied_weights=False,
     encoder=None,
     decoder=None,
 ):
@@ -32,6 +35,8 @@ def mlp(
         code_activation: Activation of the code layer.
         output: Activation of the decoder's last layer.
         parameters: Numbers that the decoder puts out for each element (`Likelihood.parameters`).
+        tied_weights: Whether the decoder's layers have the encoder's kernels, transposed
+            (`DenseTranspose`). Where one of the networks is given, they are not tied.
         encoder, decoder: Networks to give back instead of the dense ones.
 
     Returns:
@@ -43,6 +48,8 @@ def mlp(
     """
     if encoder is not None and decoder is not None:
         return encoder, decoder
+    tied = tied_weights and encoder is None and decoder is None
+    dense = DenseTranspose if tied else layers.Dense
     input_shape = sizes(input_shape, "input_shape")
     hidden_units = sizes(hidden_units, "hidden_units")
     latent_shape = sizes(latent_dim, "latent_dim")
@@ -61,9 +68,9 @@ def mlp(
         x = inputs = keras.Input(latent_shape)
         if len(latent_shape) != 1:
             x = layers.Flatten(name="flatten")(x)
-        x = _hidden(x, hidden_units[::-1], activation)
+        x = _hidden(x, hidden_units[::-1], activation, dense)
         output_shape = (*input_shape[:-1], parameters * input_shape[-1])
-        x = layers.Dense(math.prod(output_shape), activation=output, name="output")(x)
+        x = dense(math.prod(output_shape), activation=output, name="output")(x)
         if len(input_shape) != 1:
             x = layers.Reshape(output_shape, name="reshape")(x)
         decoder = keras.Model(inputs, x, name="decoder")
@@ -75,6 +82,101 @@ def discriminator(latent_dim, hidden_units, *, activation="relu", name="discrimi
     inputs = keras.Input((latent_dim,))
     x = _hidden(inputs, sizes(hidden_units, "discriminator_units"), activation)
     return keras.Model(inputs, layers.Dense(1, name="logit")(x), name=name)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class DenseTranspose(layers.Layer):
+    """A dense layer of a decoder that has the kernel of one of the encoder's, transposed.
+
+    An `Autoencoder` ties these layers of its decoder to the `Dense` layers of its encoder, the
+    first to the last and so on, whenever it is made, from a file as well. Only the bias is a weight
+    of this layer.
+
+    Args:
+        units: Number of units: that of the other layer's inputs.
+        activation: Activation of the output.
+    """
+
+    def __init__(self, units, *, activation=None, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.activation = keras.activations.get(activation)
+        self._share(None)
+
+    def tie(self, layer):
+        """Take the kernel of `layer`, a `keras.layers.Dense`, from now on.
+
+        Raises:
+            ValueError: it has that of another already.
+        """
+        if self._shared not in (None, layer):
+            raise ValueError(
+                f"{self.name!r} is tied to {self._shared.name!r} of another encoder already. For a "
+                "second autoencoder make a decoder of its own, by `keras.models.clone_model`."
+            )
+        self._share(layer)
+
+    def _share(self, layer):
+        # Beside Keras's tracking: the kernel is the other layer's, to save and to count.
+        object.__setattr__(self, "_shared", layer)
+
+    def build(self, input_shape):
+        """Create the bias."""
+        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+
+    def call(self, inputs):
+        """`(batch, ..., other layer's units)` to `(batch, ..., units)`.
+
+        Raises:
+            ValueError: the layer is not tied, or to one of other sizes.
+        """
+        if self._shared is None:
+            raise ValueError(
+                f"{self.name!r} is tied to no layer of an encoder: it works only in the decoder of "
+                "an `Autoencoder`, which ties it, and is loaded with the whole model."
+            )
+        kernel = self._shared.kernel
+        if tuple(kernel.shape) != (self.units, inputs.shape[-1]):
+            raise ValueError(
+                f"{self.name!r} makes {self.units} units of {inputs.shape[-1]}, but "
+                f"{self._shared.name!r}, whose kernel it is to have, {kernel.shape[1]} of "
+                f"{kernel.shape[0]}."
+            )
+        return self.activation(ops.matmul(inputs, ops.transpose(kernel)) + self.bias)
+
+    def compute_output_shape(self, input_shape):
+        """`(batch, ..., units)`."""
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        """The arguments of the constructor, serialised."""
+        activation = keras.activations.serialize(self.activation)
+        return {**super().get_config(), "units": self.units, "activation": activation}
+
+
+def tie(encoder, decoder):
+    """Tie the decoder's `DenseTranspose` layers, where it has any, to the encoder's `Dense` layers.
+
+    The first to the last, and so on: the decoder is the encoder's mirror image.
+
+    Raises:
+        ValueError: there are not as many of the one as of the other.
+    """
+    transposed = _layers_of(decoder, DenseTranspose)
+    if not transposed:
+        return
+    dense = _layers_of(encoder, layers.Dense)
+    if len(dense) != len(transposed):
+        raise ValueError(
+            f"The decoder has {len(transposed)} DenseTranspose layers to tie, but the encoder "
+            f"{len(dense)} Dense layers: it must have as many."
+        )
+    for layer, other in zip(transposed, reversed(dense), strict=True):
+        layer.tie(other)
+
+
+def _layers_of(network, kind):
+    return [layer for layer in getattr(network, "layers", [network]) if isinstance(layer, kind)]
 
 
 def sizes(values, name):
@@ -91,7 +193,7 @@ def sizes(values, name):
     return tuple(values)
 
 
-def _hidden(x, hidden_units, activation):
+def _hidden(x, hidden_units, activation, dense=layers.Dense):
     for i, units in enumerate(hidden_units, 1):
-        x = layers.Dense(units, activation=activation, name=f"hidden_{i}")(x)
+        x = dense(units, activation=activation, name=f"hidden_{i}")(x)
     return x

@@ -20,6 +20,7 @@ MNIST comes from `autoencoders.datasets`, the sprites too.
 """
 
 import argparse
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -57,8 +58,12 @@ def main():
     for name in arguments.rows:
         if name not in ROWS:
             parser.error(f"no row {name!r}; there are {', '.join(ROWS)}")
-    path = Path(arguments.folder, "results.jsonl")
     settings = dict(arguments.set)
+    for name in arguments.rows:
+        of_row = list(inspect.signature(ROWS[name]).parameters)[1:]
+        if unknown := [key for key in settings if key not in of_row]:
+            parser.error(f"{name} has no setting {unknown[0]!r}; it has {', '.join(of_row)}")
+    path = Path(arguments.folder, "results.jsonl")
     options = {"held_out": arguments.held_out, "limit": arguments.limit, "rows": arguments.first}
     for name in arguments.rows:
         print(f"\n{name}{' on held-out training rows' * arguments.held_out}: {settings or ''}")
