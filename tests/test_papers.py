@@ -35,7 +35,7 @@ TINY = {
         "units": 20,
         "discriminator_units": 20,
     },
-    "k_sparse": {"epochs": 2, "k": (30, 25), "inference_k": 40, "units": 80, "iterations": 20},
+    "k_sparse": {"epochs": 2, "inference_k": 40, "units": 80, "iterations": 20},
     "contractive": {"epochs": 1, "pretraining": 1, "units": 8},
 }
 
@@ -72,7 +72,7 @@ def test_a_row_interrupted_after_each_epoch_gives_the_same_figures(name, tmp_pat
 def test_a_model_of_another_recipe_is_not_gone_on_with(tmp_path):
     settings = {**TINY["k_sparse"], "batch_size": 50}
     ROWS["k_sparse"](Run(tmp_path, verbose=0), **settings)
-    for changes in ({"rate": 0.1}, {"units": 90}, {"k": (30, 20)}):
+    for changes in ({"rate": 0.1}, {"units": 90}, {"k": 20}):
         with pytest.raises(ValueError, match="another recipe"):
             ROWS["k_sparse"](Run(tmp_path, verbose=0), **{**settings, **changes})
 

@@ -82,11 +82,11 @@ def contractive(
     run,
     *,
     pretraining=40,
-    epochs=40,
+    epochs=20,
     batch_size=100,
     rate=1e-3,
-    fine_tuning=3e-4,
-    weight=0.1,
+    fine_tuning=3e-3,
+    weight=0.3,
     units=1000,
     valid=10_000,
     seed=0,
@@ -94,7 +94,7 @@ def contractive(
     """Rifai et al., ICML 2011, table 1: one contractive layer, then a softmax layer, fine-tuned.
 
     As there, the encoder is sigmoid, the reconstruction's loss the cross-entropy, and the last
-    10,000 training images choose the epoch. There encoder and decoder share their weights.
+    10,000 training images choose the epoch.
     """
     data = run.mnist()
     cut = len(data.x) - min(valid, len(data.x) // 4)
@@ -129,53 +129,34 @@ def contractive(
 def k_sparse(
     run,
     *,
-    epochs=80,
+    epochs=100,
     batch_size=100,
-    rate=1e-3,
-    k=(100, 70, 40, 25),
+    rate=5e-4,
+    k=25,
     inference_k=100,
-    penalty=1e-4,
+    penalty=3e-5,
     iterations=500,
     units=1000,
     seed=0,
 ):
     """Makhzani & Frey 2013 (arXiv:1312.5663): logistic regression on sparse codes.
 
-    As there, k falls in the course of training, to 25, and the classifier sees more units than the
-    decoder did. Here the mean image is taken off, and the decoder only begins as the encoder's
-    transpose; there it stays so, and training takes 5,000 epochs.
-
-    Raises:
-        ValueError: fewer epochs than values of k.
+    As there, weights are tied and the classifier sees more units than the decoder did. Here the
+    mean image is taken off, and k is the same throughout; there it falls in the course of 5,000
+    epochs.
     """
-    if epochs < len(k):
-        raise ValueError(f"{epochs} epochs are too few for {len(k)} values of k.")
     data = run.mnist()
     mean = data.x.mean(axis=0)
     data = data._replace(x=data.x - mean, x_test=data.x_test - mean)
-    each, model, seconds = epochs // len(k), None, 0.0
-    for number, part in enumerate(k):
 
-        def build(number=number, part=part, before=model):
-            falling = cosine(rate, each, data.x, batch_size)
-            model = autoencoders.get(
-                "k_sparse_mlp", latent_dim=units, k=part, inference_k=max(part, inference_k)
-            )
-            model.compile(keras.optimizers.Adam(falling if number == len(k) - 1 else rate))
-            if before is not None:
-                model.encoder.set_weights(before.encoder.get_weights())
-                model.decoder.set_weights(before.decoder.get_weights())
-            return model
+    def build():
+        model = autoencoders.get("k_sparse_mlp", latent_dim=units, k=k, inference_k=inference_k)
+        model.compile(keras.optimizers.Adam(cosine(rate, epochs, data.x, batch_size)))
+        return model
 
-        model, more, _ = run.train(
-            f"k_sparse_{number}",
-            build,
-            (data.x,),
-            epochs=each,
-            batch_size=batch_size,
-            seed=seed,
-        )
-        seconds += more
+    model, seconds, _ = run.train(
+        "k_sparse", build, (data.x,), epochs=epochs, batch_size=batch_size, seed=seed
+    )
     codes, test_codes = model.encode(data.x), model.encode(data.x_test)
     start = time.monotonic()
     classifier = LogisticRegression(C=1 / (penalty * len(codes)), max_iter=iterations)
@@ -185,11 +166,11 @@ def k_sparse(
     silent = (test_codes == 0).all(axis=0).sum()
     return [
         Result(
-            f"k-sparse autoencoder, {units:,} units, k = {k[-1]}, logistic regression",
+            f"k-sparse autoencoder, {units:,} units, k = {k}, logistic regression",
             "error of the test images, MNIST; the codes are not fine-tuned",
             "1.35 %",
             f"{error:.2f} %",
-            f"{each * len(k)}",
+            f"{epochs}",
             seconds,
             f"logistic regression {more:.0f} s more; {silent} units are silent on the test images",
         )
@@ -270,7 +251,7 @@ def _fine_tuned(run, model, train, valid, *, epochs, batch_size, rate):
     keras.utils.set_random_seed(0)  # of the new layer and the order of rows
     classifier = model.to_classifier(10)
     classifier.compile(
-        keras.optimizers.Adam(rate),
+        keras.optimizers.Adam(cosine(rate, epochs, train[0], batch_size)),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=True,
