@@ -34,7 +34,8 @@ class Autoencoder(PhasedModel):
 
     Args:
         encoder: Keras model or layer, `(batch, *input_shape)` to features or the latent code.
-        decoder: Keras model or layer, latent code to the parameters of the reconstruction.
+        decoder: Keras model or layer, latent code to the parameters of the reconstruction. Its
+            `networks.DenseTranspose` layers take the kernels of the encoder's dense layers.
         bottleneck: `layers.Bottleneck` between the two; without one the code is what the encoder
             gives.
         corruption: Layer that changes the input while training (`layers.GaussianNoise`, ...).
@@ -515,8 +516,9 @@ class Autoencoder(PhasedModel):
         """A classifier of the latent codes: this model's encoder with a softmax layer behind it.
 
         It shares its layers with this model: training it changes the encoder here, too, whose
-        decoder then no longer fits. To keep a copy, save this model first. To train the new layer
-        alone, set `trainable = False` on the encoder (and the bottleneck) beforehand.
+        decoder then no longer fits (and, with tied weights, changes). To keep a copy, save this
+        model first. To train the new layer alone, set `trainable = False` on the encoder (and the
+        bottleneck) beforehand.
 
         Args:
             num_classes: Number of classes.

@@ -143,7 +143,10 @@ def transplant(trained, model):
     )
     # A corruption has no weights, and acts in training alone.
     if not same_layers or not same_kind(trained, model, ("bottleneck", "likelihood")):
-        raise ValueError(f"The weights belong to a model with other layers than {model.name!r}.")
+        raise ValueError(
+            f"The weights belong to a model with other layers than {model.name!r}. Pass the "
+            "arguments that they were trained with."
+        )
     misfits = [
         f"{ours.part}/{ours.variable.path} {_shape(theirs)} into {_shape(ours)}"
         for ours, theirs in pairs

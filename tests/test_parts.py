@@ -2,6 +2,7 @@
 
 import copy
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from keras import ops
 
 import autoencoders
 from autoencoders import divergences, layers, losses, priors
+from autoencoders.networks import DenseTranspose
 from autoencoders.training import step
 
 RNG = np.random.default_rng(0)
@@ -510,18 +512,51 @@ def test_copies_of_a_tied_model_are_tied_to_their_own_encoders(tmp_path):
     np.testing.assert_array_equal(model.decode(z), before)
 
 
+def test_a_tied_kernel_is_saved_with_the_encoder(tmp_path):
+    (model, _), (other, weights) = _tied(), _tied()
+    for part in (model, model.decoder):
+        part.save_weights(tmp_path / f"{part.name}.weights.h5")
+    with h5py.File(tmp_path / f"{model.name}.weights.h5") as file:
+        tensors = []
+        file.visititems(lambda name, item: tensors.append(name) if "vars/" in name else None)
+        shapes = {name: file[name].shape for name in tensors if name.startswith(("enc", "dec"))}
+    assert sorted(shapes[name] for name in shapes if name.startswith("encoder")) == [
+        *((3,), (5,), (5, 3), (6, 5)),
+    ]
+    assert sorted(shapes[name] for name in shapes if name.startswith("decoder")) == [(5,), (6,)]
+    other.decoder.load_weights(tmp_path / f"{model.decoder.name}.weights.h5")
+    for ours, theirs in zip(other.encoder.get_weights(), weights[:4], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_networks_within_networks_are_tied():
+    inner = keras.Sequential([keras.layers.Dense(5, activation="tanh"), keras.layers.Dense(3)])
+    outer = keras.Sequential([DenseTranspose(5, "tanh"), keras.Sequential([DenseTranspose(6)])])
+    model = autoencoders.Autoencoder(keras.Sequential([keras.Input((6,)), inner]), outer)
+    (w1, _), (w2, _) = (layer.get_weights() for layer in inner.layers)
+    z = np.ones((1, 3), "float32")
+    np.testing.assert_allclose(model.decode(z), np.tanh(z @ w2.T) @ w1.T, atol=1e-6)
+
+
 def test_layers_that_cannot_be_tied():
     encoder, decoder = autoencoders.networks.mlp((6,), 3, (5,), tied_weights=True)
     with pytest.raises(ValueError, match="tied to no layer"):
         decoder(np.ones((1, 3)))
     shallow, _ = autoencoders.networks.mlp((6,), 3)
-    with pytest.raises(ValueError, match="2 DenseTranspose layers to tie, but the encoder 1"):
+    with pytest.raises(ValueError, match=r"2 DenseTranspose .* encoder 1 Dense layers \(code\)"):
         autoencoders.Autoencoder(shallow, decoder)
     other, _ = autoencoders.networks.mlp((6,), 3, (4,))
     with pytest.raises(ValueError, match=r"makes 5 units of 3, but 'code'.* 3 of 4"):
-        autoencoders.Autoencoder(other, decoder).ensure_built()
+        autoencoders.Autoencoder(other, decoder)
+    autoencoders.Autoencoder(encoder, decoder).ensure_built()  # nothing was tied before
     with pytest.raises(ValueError, match="tied to 'code' of another encoder"):
-        autoencoders.Autoencoder(encoder, decoder)
+        autoencoders.Autoencoder(autoencoders.networks.mlp((6,), 3, (5,))[0], decoder)
+    encoder.get_layer("code").quantize("int8")
+    with pytest.raises(ValueError, match="'code', which is quantised"):
+        decoder(np.ones((1, 3)))
+    for arguments in ({"parameters": 2}, {"code": False}):
+        with pytest.raises(ValueError, match="Tied weights need a code layer"):
+            autoencoders.networks.mlp((6,), 3, tied_weights=True, **arguments)
 
 
 def test_sparsity_penalty_against_scipy():

@@ -137,8 +137,10 @@ def k_sparse_mlp(
         hidden_units: Units of the encoder's hidden layers; the decoder mirrors them.
         k: Code units kept while training.
         inference_k: Code units kept by `encode` and `predict`; `k` unless given.
-        tied_weights: Whether the decoder's kernels are the encoder's, transposed. Where one of the
-            networks is your own, they are not.
+        tied_weights: Whether the decoder's kernels are the encoder's, transposed; otherwise that of
+            its first layer begins so, by which fewer units never fire (Gao et al., "Scaling and
+            evaluating sparse autoencoders", 2024, arXiv:2406.04093). Of no effect where one of the
+            networks is your own.
         activation: Activation of the hidden layers.
         output: Activation of the decoder's output; "linear" for data of any range.
         encoder, decoder: Your own networks in place of the dense ones.
@@ -185,8 +187,8 @@ def contractive_mlp(
         latent_dim: Number of code units.
         hidden_units: Units of the encoder's hidden layers; the decoder mirrors them.
         weight: Weight of the squared Frobenius norm of the code's Jacobian.
-        tied_weights: Whether the decoder's kernels are the encoder's, transposed. Where one of the
-            networks is your own, they are not.
+        tied_weights: Whether the decoder's kernels are the encoder's, transposed; of no effect
+            where one of the networks is your own.
         activation: Activation of the hidden layers and of the code.
         output: Activation of the decoder's output; "linear" for data of any range.
         encoder, decoder: Your own networks in place of the dense ones.

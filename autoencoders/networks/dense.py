@@ -36,7 +36,7 @@ def mlp(
         output: Activation of the decoder's last layer.
         parameters: Numbers that the decoder puts out for each element (`Likelihood.parameters`).
         tied_weights: Whether the decoder's layers have the encoder's kernels, transposed
-            (`DenseTranspose`). Where one of the networks is given, they are not tied.
+            (`DenseTranspose`); of no effect where one of the networks is given.
         encoder, decoder: Networks to give back instead of the dense ones.
 
     Returns:
@@ -44,11 +44,14 @@ def mlp(
         and `(batch, latent_dim)` back to `(batch, *input_shape)`.
 
     Raises:
-        ValueError: sizes that are no integers, or a dense network for rows of no fixed shape.
+        ValueError: sizes that are no integers, a dense network for rows of no fixed shape, or tied
+            weights of networks that are no mirror images.
     """
     if encoder is not None and decoder is not None:
         return encoder, decoder
     tied = tied_weights and encoder is None and decoder is None
+    if tied and (parameters != 1 or not code):
+        raise ValueError("Tied weights need a code layer, and one output for each element.")
     dense = DenseTranspose if tied else layers.Dense
     input_shape = sizes(input_shape, "input_shape")
     hidden_units = sizes(hidden_units, "hidden_units")
@@ -84,65 +87,90 @@ def discriminator(latent_dim, hidden_units, *, activation="relu", name="discrimi
     return keras.Model(inputs, layers.Dense(1, name="logit")(x), name=name)
 
 
+class _Reference:
+    """Holds a layer that is another's to save and to count: Keras does not look in here."""
+
+    def __init__(self, layer=None):
+        self.layer = layer
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
 class DenseTranspose(layers.Layer):
     """A dense layer of a decoder that has the kernel of one of the encoder's, transposed.
 
     An `Autoencoder` ties these layers of its decoder to the `Dense` layers of its encoder, the
-    first to the last and so on, whenever it is made, from a file as well. Only the bias is a weight
-    of this layer.
+    first to the last and so on, in the order of `encoder.layers`, whenever it is made, from a file
+    as well. Only the bias is a weight of this layer: the kernel is saved, copied and frozen with
+    the encoder, and a decoder without its autoencoder cannot be loaded.
 
     Args:
         units: Number of units: that of the other layer's inputs.
         activation: Activation of the output.
     """
 
-    def __init__(self, units, *, activation=None, **kwargs):
+    def __init__(self, units, activation=None, **kwargs):
         super().__init__(**kwargs)
-        self.units = units
+        (self.units,) = sizes(units, "units")
         self.activation = keras.activations.get(activation)
-        self._share(None)
+        self.supports_masking = True
+        self._inputs = None
+        self._tied = _Reference()
 
     def tie(self, layer):
         """Take the kernel of `layer`, a `keras.layers.Dense`, from now on.
 
         Raises:
-            ValueError: it has that of another already.
+            ValueError: its kernel is of another shape, or this layer has that of another already.
         """
-        if self._shared not in (None, layer):
+        if self._tied.layer not in (None, layer):
             raise ValueError(
-                f"{self.name!r} is tied to {self._shared.name!r} of another encoder already. For a "
-                "second autoencoder make a decoder of its own, by `keras.models.clone_model`."
+                f"{self.name!r} is tied to {self._tied.layer.name!r} of another encoder already: "
+                "make another decoder for this one, by `keras.models.clone_model`, say."
             )
-        self._share(layer)
+        self.check(layer)
+        self._tied = _Reference(layer)
 
-    def _share(self, layer):
-        # Beside Keras's tracking: the kernel is the other layer's, to save and to count.
-        object.__setattr__(self, "_shared", layer)
+    def check(self, layer):
+        """See that the kernel of `layer` fits, as far as the two are built.
+
+        Raises:
+            ValueError: it is of another shape.
+        """
+        if self.built and layer.built and tuple(layer.kernel.shape) != (self.units, self._inputs):
+            raise ValueError(
+                f"{self.name!r} makes {self.units} units of {self._inputs}, but {layer.name!r}, "
+                f"whose kernel it is to have, {layer.units} of {layer.kernel.shape[0]}."
+            )
 
     def build(self, input_shape):
         """Create the bias."""
+        self._inputs = input_shape[-1]
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
 
     def call(self, inputs):
         """`(batch, ..., other layer's units)` to `(batch, ..., units)`.
 
         Raises:
-            ValueError: the layer is not tied, or to one of other sizes.
+            ValueError: the layer is not tied, or to one that is not built, quantised or of another
+                shape.
         """
-        if self._shared is None:
+        layer = self._tied.layer
+        if layer is None:
             raise ValueError(
                 f"{self.name!r} is tied to no layer of an encoder: it works only in the decoder of "
                 "an `Autoencoder`, which ties it, and is loaded with the whole model."
             )
-        kernel = self._shared.kernel
-        if tuple(kernel.shape) != (self.units, inputs.shape[-1]):
+        if not layer.built:
             raise ValueError(
-                f"{self.name!r} makes {self.units} units of {inputs.shape[-1]}, but "
-                f"{self._shared.name!r}, whose kernel it is to have, {kernel.shape[1]} of "
-                f"{kernel.shape[0]}."
+                f"{layer.name!r}, whose kernel {self.name!r} is to have, has none yet: build the "
+                "encoder first."
             )
-        return self.activation(ops.matmul(inputs, ops.transpose(kernel)) + self.bias)
+        if getattr(layer, "quantization_mode", None):
+            raise ValueError(
+                f"{self.name!r} cannot have the kernel of {layer.name!r}, which is quantised."
+            )
+        self.check(layer)
+        return self.activation(ops.matmul(inputs, ops.transpose(layer.kernel)) + self.bias)
 
     def compute_output_shape(self, input_shape):
         """`(batch, ..., units)`."""
@@ -160,23 +188,30 @@ def tie(encoder, decoder):
     The first to the last, and so on: the decoder is the encoder's mirror image.
 
     Raises:
-        ValueError: there are not as many of the one as of the other.
+        ValueError: there are not as many of the one as of the other, or they do not fit.
     """
     transposed = _layers_of(decoder, DenseTranspose)
     if not transposed:
         return
     dense = _layers_of(encoder, layers.Dense)
     if len(dense) != len(transposed):
+        names = [", ".join(layer.name for layer in found) for found in (transposed, dense)]
         raise ValueError(
-            f"The decoder has {len(transposed)} DenseTranspose layers to tie, but the encoder "
-            f"{len(dense)} Dense layers: it must have as many."
+            f"The decoder has {len(transposed)} DenseTranspose layers to tie ({names[0]}), but the "
+            f"encoder {len(dense)} Dense layers ({names[1]}): it must have as many."
         )
-    for layer, other in zip(transposed, reversed(dense), strict=True):
+    pairs = list(zip(transposed, reversed(dense), strict=True))
+    for layer, other in pairs:  # before any is tied
+        layer.check(other)
+    for layer, other in pairs:
         layer.tie(other)
 
 
 def _layers_of(network, kind):
-    return [layer for layer in getattr(network, "layers", [network]) if isinstance(layer, kind)]
+    """The layers of this kind, those of networks in the network among them."""
+    if isinstance(network, keras.Model):
+        return [layer for part in network.layers for layer in _layers_of(part, kind)]
+    return [network] if isinstance(network, kind) else []
 
 
 def sizes(values, name):
