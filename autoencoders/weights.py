@@ -171,8 +171,8 @@ def transplant(trained, model):
     elif same_rows and not _same_function(model, trained):
         warnings.warn(
             f"With these arguments {model.name!r} reconstructs otherwise than the model its "
-            "weights were trained in (another activation, output or likelihood?). It needs "
-            "training before use.",
+            "weights were trained in (another activation, output or likelihood?). Unless that is "
+            "what the arguments are for, it needs training before use.",
             stacklevel=3,
         )
 
