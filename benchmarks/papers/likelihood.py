@@ -113,7 +113,7 @@ def categorical_vae(
     ]
 
 
-def vae_likelihood(run, *, epochs=400, warm_up=20, **recipe):
+def vae_likelihood(run, *, epochs=800, warm_up=20, **recipe):
     """Burda et al. 2015 (arXiv:1509.00519), table 1: a VAE 784-200-200-50, one sample of z.
 
     In the first `warm_up` epochs the weight of the KL divergence grows from 0.
