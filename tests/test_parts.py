@@ -549,8 +549,11 @@ def test_layers_that_cannot_be_tied():
     with pytest.raises(ValueError, match=r"makes 5 units of 3, but 'code'.* 3 of 4"):
         autoencoders.Autoencoder(other, decoder)
     autoencoders.Autoencoder(encoder, decoder).ensure_built()  # nothing was tied before
-    with pytest.raises(ValueError, match="tied to 'code' of another encoder"):
-        autoencoders.Autoencoder(autoencoders.networks.mlp((6,), 3, (5,))[0], decoder)
+    first, last = DenseTranspose(5), decoder.get_layer("output")
+    other, _ = autoencoders.networks.mlp((6,), 3, (5,))
+    with pytest.raises(ValueError, match="tied to 'hidden_1' of another encoder"):
+        autoencoders.Autoencoder(other, keras.Sequential([first, last]))
+    autoencoders.Autoencoder(encoder, keras.Sequential([first, DenseTranspose(6)]))
     encoder.get_layer("code").quantize("int8")
     with pytest.raises(ValueError, match="'code', which is quantised"):
         decoder(np.ones((1, 3)))

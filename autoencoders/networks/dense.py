@@ -101,7 +101,7 @@ class DenseTranspose(layers.Layer):
     An `Autoencoder` ties these layers of its decoder to the `Dense` layers of its encoder, the
     first to the last and so on, in the order of `encoder.layers`, whenever it is made, from a file
     as well. Only the bias is a weight of this layer: the kernel is saved, copied and frozen with
-    the encoder, and a decoder without its autoencoder cannot be loaded.
+    the encoder, and a decoder that is saved alone works only once an `Autoencoder` ties it again.
 
     Args:
         units: Number of units: that of the other layer's inputs.
@@ -122,20 +122,20 @@ class DenseTranspose(layers.Layer):
         Raises:
             ValueError: its kernel is of another shape, or this layer has that of another already.
         """
+        self.check(layer)
+        self._tied = _Reference(layer)
+
+    def check(self, layer):
+        """See that this layer may have the kernel of `layer`, as far as the two are built.
+
+        Raises:
+            ValueError: it is of another shape, or this layer has that of another already.
+        """
         if self._tied.layer not in (None, layer):
             raise ValueError(
                 f"{self.name!r} is tied to {self._tied.layer.name!r} of another encoder already: "
                 "make another decoder for this one, by `keras.models.clone_model`, say."
             )
-        self.check(layer)
-        self._tied = _Reference(layer)
-
-    def check(self, layer):
-        """See that the kernel of `layer` fits, as far as the two are built.
-
-        Raises:
-            ValueError: it is of another shape.
-        """
         if self.built and layer.built and tuple(layer.kernel.shape) != (self.units, self._inputs):
             raise ValueError(
                 f"{self.name!r} makes {self.units} units of {self._inputs}, but {layer.name!r}, "
@@ -158,7 +158,7 @@ class DenseTranspose(layers.Layer):
         if layer is None:
             raise ValueError(
                 f"{self.name!r} is tied to no layer of an encoder: it works only in the decoder of "
-                "an `Autoencoder`, which ties it, and is loaded with the whole model."
+                "an `Autoencoder`, which ties it, and not within another layer there."
             )
         if not layer.built:
             raise ValueError(

@@ -8,8 +8,9 @@
     python -m benchmarks.papers --curves vae_likelihood iwae
 
 A row is a function with the recipe as its arguments. What a recipe says was either chosen
-beforehand or with `--held-out`: trained without the last 5,000 rows of the training set and
-measured on them. The test set is only looked at by a run without it, on all training rows.
+beforehand or on held-out rows of the training set. `--held-out` trains without its last 5,000 rows
+and measures on them; docs/results.md says where other rows were held out. The test set is only
+looked at by a run without it, on all training rows.
 
 Models in training are kept in `--folder`, every two minutes: a run that was cut off, or stopped by
 itself after `--limit` seconds, goes on there, bit by bit as if nothing had happened, when the same
