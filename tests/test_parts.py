@@ -453,9 +453,9 @@ def test_mlp_flattens_any_shape_and_gives_it_back():
     assert autoencoders.networks.mlp(20, 4, 8)[0].input_shape == (None, 20)
 
 
-def _tied(activation="sigmoid"):
+def _tied():
     """An autoencoder of 6-5-3 and back, with the kernels and biases of its layers."""
-    networks = autoencoders.networks.mlp((6,), 3, (5,), activation=activation, tied_weights=True)
+    networks = autoencoders.networks.mlp((6,), 3, (5,), activation="sigmoid", tied_weights=True)
     model = autoencoders.Autoencoder(*networks)
     model.ensure_built()
     model.set_weights([RNG.normal(size=w.shape) for w in model.get_weights()])
@@ -465,15 +465,12 @@ def _tied(activation="sigmoid"):
 def test_tied_decoder_against_numpy():
     model, (w1, b1, w2, b2, c1, c2) = _tied()
     assert model.count_params() == 6 * 5 + 5 * 3 + 5 + 3 + 5 + 6  # two kernels, four biases
-
-    def decode(w1, w2):
-        return scipy.special.expit(z @ w2.T + c1) @ w1.T + c2
-
     x = RNG.normal(size=(4, 6)).astype("float32")
     z = scipy.special.expit(x @ w1 + b1) @ w2 + b2
+    decoded = scipy.special.expit(z @ w2.T + c1) @ w1.T + c2
     np.testing.assert_allclose(model.encode(x), z, rtol=1e-5)
-    np.testing.assert_allclose(model.decode(z), decode(w1, w2), rtol=1e-5)
-    np.testing.assert_allclose(model.predict(x, verbose=0), decode(w1, w2), rtol=1e-4)
+    np.testing.assert_allclose(model.decode(z), decoded, rtol=1e-5)
+    np.testing.assert_allclose(model.predict(x, verbose=0), decoded, rtol=1e-4)
 
 
 def test_gradient_of_a_tied_kernel_by_differences():
@@ -517,13 +514,15 @@ def test_a_tied_kernel_is_saved_with_the_encoder(tmp_path):
     for part in (model, model.decoder):
         part.save_weights(tmp_path / f"{part.name}.weights.h5")
     with h5py.File(tmp_path / f"{model.name}.weights.h5") as file:
-        tensors = []
-        file.visititems(lambda name, item: tensors.append(name) if "vars/" in name else None)
-        shapes = {name: file[name].shape for name in tensors if name.startswith(("enc", "dec"))}
-    assert sorted(shapes[name] for name in shapes if name.startswith("encoder")) == [
-        *((3,), (5,), (5, 3), (6, 5)),
-    ]
-    assert sorted(shapes[name] for name in shapes if name.startswith("decoder")) == [(5,), (6,)]
+        shapes = {"encoder": [], "decoder": []}
+
+        def note(name, item):
+            if "/vars/" in name and (part := name.split("/")[0]) in shapes:
+                shapes[part].append(item.shape)
+
+        file.visititems(note)
+    assert sorted(shapes["encoder"]) == [(3,), (5,), (5, 3), (6, 5)]
+    assert sorted(shapes["decoder"]) == [(5,), (6,)]
     other.decoder.load_weights(tmp_path / f"{model.decoder.name}.weights.h5")
     for ours, theirs in zip(other.encoder.get_weights(), weights[:4], strict=True):
         np.testing.assert_array_equal(ours, theirs)
