@@ -8,6 +8,7 @@ Hinton, "Training products of experts by minimizing contrastive divergence" (Neu
 import keras
 from keras import ops
 
+from autoencoders import draws
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import health
@@ -145,9 +146,9 @@ class RestrictedBoltzmannMachine(PhasedModel):
 
     def _sample(self, kind, mean):
         if kind == "binary":
-            draw = keras.random.uniform(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
+            draw = draws.uniform(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
             return ops.cast(draw < mean, mean.dtype)
-        noise = keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
+        noise = draws.normal(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
         return mean + noise
 
     @property

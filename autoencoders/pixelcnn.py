@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from autoencoders import draws
 from autoencoders.serialization import PACKAGE
 
 # Height and width of the first layer's kernel, where the grid is larger: the paper's height, and
@@ -165,7 +166,7 @@ class PixelCNN(keras.layers.Layer):
         if tuple(places) != self.places:
             raise ValueError(f"This is a distribution over {self.places} codes, not {places}.")
         height, width = self.grid
-        uniform = ops.convert_to_numpy(keras.random.uniform((n, height, width), seed=seed))
+        uniform = ops.convert_to_numpy(draws.uniform((n, height, width), seed=seed))
         indices = np.zeros((n, height, width), "int32")
         for row in range(height):
             for column in range(width):

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from autoencoders import divergences
+from autoencoders import divergences, draws
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
 
@@ -41,7 +41,7 @@ class StandardNormal(Prior):
 
     def sample(self, shape, seed):
         """Draw latent vectors: `shape`."""
-        return keras.random.normal(shape, seed=seed)
+        return draws.normal(shape, seed=seed)
 
     def log_prob(self, z):
         """Log-density in nats: `(n, latent_dim)` to `(n,)`."""
@@ -145,9 +145,9 @@ class GaussianMixture(Prior):
         # The generator is asked twice, so that component and place are independent.
         first, second = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
         cumulative = np.cumsum(self.weights)[:-1].astype("float32")
-        draws = keras.random.uniform((n, 1), seed=first)
-        component = ops.sum(ops.cast(draws > cumulative, "int32"), axis=1)
-        noise = keras.random.normal((n, dim), seed=second)
+        uniform = draws.uniform((n, 1), seed=first)
+        component = ops.sum(ops.cast(uniform > cumulative, "int32"), axis=1)
+        noise = draws.normal((n, dim), seed=second)
         factors = ops.take(self._factors, component, axis=0)
         if self._diagonal:
             scaled = factors * noise
@@ -200,10 +200,10 @@ class SwissRoll(Prior):
         _check_dimensions(self, 2, dim)
         first, second = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
         # The length up to a point grows with the square of its distance.
-        share = ops.sqrt(keras.random.uniform((n,), seed=first))
+        share = ops.sqrt(draws.uniform((n,), seed=first))
         angle = 2.0 * math.pi * self.turns * share
         spiral = ops.stack([ops.cos(angle), ops.sin(angle)], axis=1)
-        noise = self.stddev * keras.random.normal((n, 2), seed=second)
+        noise = self.stddev * draws.normal((n, 2), seed=second)
         return self.radius * share[:, None] * spiral + noise
 
     def get_config(self):
@@ -256,9 +256,9 @@ class VampPrior(keras.layers.Layer):
     def sample(self, shape, seed):
         """Draw latent vectors: `shape`."""
         first, second = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
-        chosen = keras.random.randint((shape[0],), 0, self.num_pseudo_inputs, seed=first)
+        chosen = draws.randint((shape[0],), 0, self.num_pseudo_inputs, seed=first)
         mean, log_variance = (ops.take(part, chosen, axis=0) for part in self.components())
-        noise = keras.random.normal(shape, seed=second)
+        noise = draws.normal(shape, seed=second)
         return mean + ops.exp(0.5 * log_variance) * noise
 
     def get_config(self):
@@ -287,7 +287,7 @@ class UniformCodes(Prior):
 
     def sample(self, shape, seed):
         """Draw the numbers of codes: integers of this shape."""
-        return keras.random.randint(shape, 0, self.num_codes, seed=seed)
+        return draws.randint(shape, 0, self.num_codes, seed=seed)
 
     def log_prob(self, indices):
         """Log-probability in nats: `(n, *places)` to `(n,)`."""

@@ -218,8 +218,9 @@ def test_a_variable_may_keep_a_batch(x):
 # The choice ---------------------------------------------------------------------------------------
 
 
-def _choose(steps, batch_size=100, weights=400_000, operations=("MatMul",), **options):
-    return choice.choose(steps, batch_size, weights, lambda xla: set(operations), **options)
+def _choose(steps, batch_size=100, weights=400_000, slow_draws=0, **options):
+    contents = fused.Contents(frozenset(["MatMul"]), slow_draws)
+    return choice.choose(steps, batch_size, weights, lambda xla: contents, **options)
 
 
 def test_xla_is_for_long_runs():

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -20,7 +21,7 @@ PACKAGE = ROOT / "autoencoders"
 
 # From the ground up; a module imports from its own floor or from those below it.
 FLOORS = [
-    {"serialization"},
+    {"draws", "serialization"},
     {"registry", "losses", "divergences", "pixelcnn", "priors"},
     {"layers", "networks"},
     {"training"},
@@ -64,13 +65,21 @@ def test_families_do_not_import_each_other():
             assert not [module for module in imported if module.startswith("autoencoders.models")]
 
 
-def test_only_training_imports_tensorflow():
+def test_only_training_and_draws_import_tensorflow():
     users = {
-        str(path.relative_to(PACKAGE).parent)
+        path.relative_to(PACKAGE).parts[0]
         for path in PACKAGE.rglob("*.py")
         if "import tensorflow" in path.read_text()
     }
-    assert users == {"training"}
+    assert users == {"draws.py", "training"}
+
+
+def test_random_numbers_come_from_draws_alone():
+    """What draws from `keras.random` itself is slow once XLA compiles it."""
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "draws.py":
+            used = set(re.findall(r"keras\.random\.(\w+)", path.read_text()))
+            assert used <= {"SeedGenerator"}, path
 
 
 def test_listing_imports_neither_keras_nor_tensorflow():

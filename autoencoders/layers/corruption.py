@@ -6,6 +6,7 @@ Vincent et al., "Stacked Denoising Autoencoders" (JMLR 11, 2010), section 3.3.
 import keras
 from keras import ops
 
+from autoencoders import draws
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
 
@@ -26,9 +27,7 @@ class _Corruption(keras.layers.Layer):
         return input_shape
 
     def uniform(self, inputs):
-        return keras.random.uniform(
-            ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator
-        )
+        return draws.uniform(ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator)
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
@@ -51,9 +50,7 @@ class GaussianNoise(_Corruption):
 
     def corrupt(self, inputs):
         """`inputs` plus the noise, of the same shape."""
-        noise = keras.random.normal(
-            ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator
-        )
+        noise = draws.normal(ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator)
         return inputs + self.stddev * noise
 
     def get_config(self):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from autoencoders import divergences
+from autoencoders import divergences, draws
 from autoencoders.layers.bottlenecks import Bottleneck
 from autoencoders.priors import UniformCodes
 from autoencoders.serialization import PACKAGE
@@ -164,7 +164,7 @@ class VectorQuantizer(Bottleneck):
         even = ops.mean(self.counts)
         dead = self.counts < self.revive * even
         rows = ops.shape(z)[0]
-        places = keras.random.uniform((self.num_codes,), seed=self.seed_generator)
+        places = draws.uniform((self.num_codes,), seed=self.seed_generator)
         places = ops.cast(places * ops.cast(rows, places.dtype), "int32")
         z = ops.concatenate([z, ops.zeros_like(self.codebook[:1])])  # a replica may have no rows
         drawn = ops.take(z, ops.minimum(places, ops.maximum(rows - 1, 0)), axis=0)
@@ -341,7 +341,7 @@ class GumbelSoftmax(Bottleneck):
         return self.lookup(ops.argmax(self._noisy(logits), axis=-1))
 
     def _noisy(self, logits):
-        uniform = keras.random.uniform(
+        uniform = draws.uniform(
             ops.shape(logits), minval=1e-20, dtype=logits.dtype, seed=self.seed_generator
         )
         return logits - ops.log(-ops.log(uniform))

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from autoencoders import divergences
+from autoencoders import divergences, draws
 from autoencoders.layers.bottlenecks import Bottleneck
 from autoencoders.layers.checks import not_negative
 from autoencoders.priors import StandardNormal
@@ -130,7 +130,7 @@ class GaussianBottleneck(Bottleneck):
     def sample(self, mean, log_variance):
         """`num_samples` draws of each posterior, one after the other."""
         mean, log_variance = self.repeated(mean), self.repeated(log_variance)
-        noise = keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
+        noise = draws.normal(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
         return mean + ops.exp(0.5 * log_variance) * noise
 
     def repeated(self, rows):

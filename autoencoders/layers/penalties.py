@@ -7,7 +7,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from autoencoders import divergences
+from autoencoders import divergences, draws
 from autoencoders.layers.checks import not_negative
 from autoencoders.priors import StandardNormal
 from autoencoders.registry import unknown
@@ -152,7 +152,7 @@ class ContractivePenalty(Penalty):
             norms = ops.sum(ops.square(ops.cast(layer.kernel, self.variable_dtype)), axis=0)
             return self.weight * ops.sum(ops.square(slope) * norms, axis=-1)
         latent = encoding.latent
-        half = keras.random.uniform(ops.shape(latent), -1.0, 1.0, seed=self.seed_generator)
+        half = draws.uniform(ops.shape(latent), -1.0, 1.0, seed=self.seed_generator)
         product = encoding.vector_jacobian(ops.sign(half))
         return self.weight * ops.sum(ops.square(_flat(product, self.variable_dtype)), axis=-1)
 
@@ -210,8 +210,8 @@ class MMDPenalty(Penalty):
     def call(self, latent):
         """The penalty of a batch of codes, `(batch, latent_dim)`: a scalar."""
         codes = _flat(latent, self.variable_dtype)
-        draws = self.prior.sample(ops.shape(codes), seed=self.seed_generator)
-        return self.weight * divergences.squared_mmd(codes, draws, _KERNELS[self.kernel])
+        drawn = self.prior.sample(ops.shape(codes), seed=self.seed_generator)
+        return self.weight * divergences.squared_mmd(codes, drawn, _KERNELS[self.kernel])
 
     def get_config(self):
         """The arguments of the constructor."""

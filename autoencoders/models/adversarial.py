@@ -26,7 +26,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from autoencoders import layers, networks, priors
+from autoencoders import draws, layers, networks, priors
 from autoencoders.discriminated import DiscriminatedAutoencoder, cross_entropy
 from autoencoders.layers.checks import not_negative
 from autoencoders.registry import register
@@ -77,8 +77,8 @@ class AdversarialAutoencoder(DiscriminatedAutoencoder):
     def discriminator_losses(self, batch, training):
         """Tell draws from the prior (1) from codes (0): one loss per row."""
         codes = self.codes(batch.x, training)
-        draws = self.training_prior.sample(ops.shape(codes), seed=self.seed_generator)
-        real = self.discriminator(draws, training=training)
+        drawn = self.training_prior.sample(ops.shape(codes), seed=self.seed_generator)
+        real = self.discriminator(drawn, training=training)
         fake = self.discriminator(codes, training=training)
         return {"discriminator_loss": 0.5 * (cross_entropy(1, real) + cross_entropy(0, fake))}
 
@@ -247,11 +247,11 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
     def discriminator_losses(self, batch, training):
         """Tell draws from the prior and one-hot classes (1) from codes (0): a loss per row each."""
         classes, style = self.bottleneck.split(self.codes(batch.x, training))
-        draws = self.training_prior.sample(ops.shape(style), seed=self.seed_generator)
+        drawn = self.training_prior.sample(ops.shape(style), seed=self.seed_generator)
         rows, num_classes = ops.shape(classes)
-        labels = keras.random.randint((rows,), 0, num_classes, seed=self.seed_generator)
-        drawn = {
-            "style_discriminator_loss": (self.discriminator, draws, style),
+        labels = draws.randint((rows,), 0, num_classes, seed=self.seed_generator)
+        pairs = {
+            "style_discriminator_loss": (self.discriminator, drawn, style),
             "class_discriminator_loss": (
                 self.label_discriminator,
                 ops.one_hot(labels, num_classes, dtype=classes.dtype),
@@ -264,7 +264,7 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
                 cross_entropy(1, network(real, training=training))
                 + cross_entropy(0, network(fake, training=training))
             )
-            for term, (network, real, fake) in drawn.items()
+            for term, (network, real, fake) in pairs.items()
         }
 
     def generator_phase(self, batch, training):
@@ -469,8 +469,8 @@ class VAEGAN(DiscriminatedAutoencoder):
     def _decoded(self, x, training):
         """Reconstructions, and decoded draws from the prior."""
         codes = self.codes(x, training)
-        draws = self.training_prior.sample(ops.shape(codes), seed=self.seed_generator)
-        return [self._mean(self.decoder(z, training=training)) for z in (codes, draws)]
+        drawn = self.training_prior.sample(ops.shape(codes), seed=self.seed_generator)
+        return [self._mean(self.decoder(z, training=training)) for z in (codes, drawn)]
 
     def _distance(self, target, reconstruction):
         a, b = (

@@ -31,7 +31,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from autoencoders import layers, losses, networks, priors
+from autoencoders import draws, layers, losses, networks, priors
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.discriminated import DiscriminatedAutoencoder, cross_entropy
 from autoencoders.layers.checks import not_negative
@@ -246,7 +246,7 @@ class FactorVAE(DiscriminatedAutoencoder):
     def discriminator_losses(self, batch, training):
         """Tell codes (1) from shuffled ones (0): one loss per row."""
         codes, others = (self.codes(batch.x, training) for _ in range(2))
-        noise = keras.random.uniform(ops.shape(others), seed=self.seed_generator)
+        noise = draws.uniform(ops.shape(others), seed=self.seed_generator)
         shuffled = ops.take_along_axis(others, ops.argsort(noise, axis=0), axis=0)
         joint = self.discriminator(codes, training=training)
         product = self.discriminator(shuffled, training=training)

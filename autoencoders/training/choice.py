@@ -24,6 +24,11 @@ _ROW = 1.6e-11
 _LONG_EPOCH = 1.0
 _SHORT_EPOCHS = 5.0
 
+# What XLA saves of a step, in seconds, and what it takes for each number that `keras.random` draws
+# (see `draws`, which is for layers of one's own as well).
+_XLA_SAVES = 0.4e-3
+_SLOW_DRAW = 0.4e-6
+
 # XLA on the CPU has no fast convolutions (their gradients run up to fifty times slower), and
 # recurrent networks gain less from it than it takes to compile them.
 _SLOW_ON_CPU = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "TensorList")
@@ -62,15 +67,15 @@ def resumed(value):
     return TrainingLoop("fused", None if xla_from < 0 else xla_from, "saved with the model")
 
 
-def choose(steps, batch_size, weights, operations, jit_compile="auto"):
+def choose(steps, batch_size, weights, contents, jit_compile="auto"):
     """The fused loop for a run that begins.
 
     Args:
         steps: Steps in an epoch.
         batch_size: Rows in a batch.
         weights: Numbers that a step updates; those of several phases count for each.
-        operations: Gives the types of the operations in a step, once it is traced for XLA or not,
-            as its argument says.
+        contents: Gives the `fused.Contents` of a step, once it is traced for XLA or not, as its
+            argument says.
         jit_compile: As in `compile`: whether to use XLA, or "auto".
     """
     if jit_compile != "auto":
@@ -78,15 +83,18 @@ def choose(steps, batch_size, weights, operations, jit_compile="auto"):
     epoch = steps * (_STEP + weights * (_UPDATE + _ROW * batch_size))
     start = 0 if epoch >= _LONG_EPOCH else math.ceil(_SHORT_EPOCHS / epoch)
     try:
-        types = operations(start == 0)
+        operations, slow_draws = contents(start == 0)
     except Exception as error:  # XLA lacks something; if it is something else, it will show
         if start > 0 or isinstance(error, tf.errors.ResourceExhaustedError):
             raise
         return without_xla(error)
     if not tf.config.list_logical_devices("GPU"):
-        found = sorted(name for name in types if name.startswith(_SLOW_ON_CPU))
+        found = sorted(name for name in operations if name.startswith(_SLOW_ON_CPU))
         if found:
             return TrainingLoop("fused", None, f"XLA is slow at {found[0]} on a CPU")
+        if slow_draws * _SLOW_DRAW > _XLA_SAVES:
+            reason = f"XLA is slow at {slow_draws:,} draws of `keras.random` on a CPU"
+            return TrainingLoop("fused", None, reason)
     when = "an epoch outweighs" if start == 0 else f"{start} epochs outweigh"
     return TrainingLoop("fused", start, f"{when} what XLA takes to compile")
 

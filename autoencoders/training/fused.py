@@ -11,6 +11,7 @@ Keras's loop looks in does not change a single bit.
 """
 
 import math
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -217,10 +218,38 @@ class Programs(Graphs):
         return self.get(key, make)
 
 
-def operations(program):
-    """The types of all operations in a program, those of functions it calls included."""
-    definition = program.graph.as_graph_def()
-    nodes = [*definition.node]
-    for function in definition.library.function:
-        nodes.extend(function.node_def)
-    return {node.op for node in nodes}
+class Contents(NamedTuple):
+    """What a program is made of.
+
+    Attributes:
+        operations: The types of its operations, those of functions that it calls included.
+        slow_draws: How many random numbers a step draws in a way that XLA compiles badly for CPUs.
+            Keras's own layers do, and whatever else calls `keras.random`; see `draws`.
+    """
+
+    operations: frozenset
+    slow_draws: int = 0
+
+
+def contents(program, batch_size):
+    """The `Contents` of a program whose batches have this size."""
+    definition = program.graph.as_graph_def(add_shapes=True)
+    functions = [definition.node, *(function.node_def for function in definition.library.function)]
+    return Contents(
+        frozenset(node.op for nodes in functions for node in nodes),
+        sum(_slow_draws(nodes, batch_size) for nodes in functions),
+    )
+
+
+def _slow_draws(nodes, batch_size):
+    # This operation makes the key of a generator that TensorFlow selects. XLA computes it anew for
+    # every number that is drawn.
+    keys = {node.name for node in nodes if node.op == "StatelessRandomGetKeyCounter"}
+    shapes = [
+        shape
+        for node in nodes
+        if any(name.partition(":")[0] in keys for name in node.input)
+        for shape in node.attr["_output_shapes"].list.shape
+    ]
+    sizes = [[batch_size if d.size < 0 else d.size for d in shape.dim] for shape in shapes]
+    return sum(math.prod(size) for size in sizes)

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from autoencoders.training import choice
-from autoencoders.training.fused import Feed, Programs, operations
+from autoencoders.training.fused import Feed, Programs, contents
 
 
 class Launch(NamedTuple):
@@ -125,10 +126,14 @@ class Launches:
                 feed.steps,
                 feed.batch_size,
                 sum(int(np.prod(v.shape)) for phase in self._model.phases for v in phase.variables),
-                lambda xla: operations(self._updates("train", feed, feed.program_size(xla), xla)),
+                partial(self._contents, feed),
                 self.jit_compile,
             )
         feed.begin(xla=self.training_loop.xla(epoch))
+
+    def _contents(self, feed, xla):
+        program = self._updates("train", feed, feed.program_size(xla), xla)
+        return contents(program, feed.batch_size)
 
     def _update(self, loop, launch):
         """The next steps of training or evaluation, and the logs after them."""

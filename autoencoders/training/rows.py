@@ -43,7 +43,8 @@ class RowRunner(Graphs):
         specs = tuple(tf.TensorSpec((batch_size, *a.shape[1:]), a.dtype) for a in arrays)
         self.refresh()
         key = (name, specs)
-        graph = self.get(key, lambda: tf.function(function).get_concrete_function(*specs))
+        traced = tf.function(function, autograph=False)  # as Keras's own loops trace
+        graph = self.get(key, lambda: traced.get_concrete_function(*specs))
         results = None
         for start in range(0, max(count, 1), batch_size):
             rows = [_padded(a[start : start + batch_size], batch_size) for a in arrays]
