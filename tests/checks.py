@@ -9,7 +9,7 @@ Exact saving is checked for many models at once, because a fresh process takes s
 import json
 import subprocess
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ import tensorflow as tf
 
 import autoencoders
 from autoencoders import datasets
-from autoencoders.training import step
+from autoencoders.training import randomness, step
 
 ROWS = 96
 BATCH = 32
@@ -28,9 +28,8 @@ BATCH = 32
 
 def check_autoencoder(name):
     """Run every check that fits into this process on the model `name`."""
-    keras.utils.set_random_seed(0)
-    data = _data(name)
     check_uncompiled(name)
+    data = _data(name)
     check_gradients(name, data)
     check_seeds(name, data)
     check_own_networks(name, data)
@@ -45,42 +44,58 @@ def check_autoencoder(name):
 
 
 def check_uncompiled(name):
-    """The checks that run without `fit`."""
+    """The checks that run without `fit`, and trace nothing."""
+    keras.utils.set_random_seed(0)
     data = _data(name)
-    check_config(name, data)
-    check_phases(name, data)
-
-
-def check_config(name, data):
-    """A model rebuilt from its config, with its weights, computes the same."""
     model = build(name)
+    check_config(model, data)
+    check_phases(model, data)
+
+
+def check_config(model, data):
+    """A model rebuilt from its config, with its weights, computes the same."""
     twin = type(model).from_config(model.get_config())
     twin.build((None, *data.x.shape[1:]))
     twin.set_weights(model.get_weights())
-    given = data.given
+    given = _tensors(data.given)
     np.testing.assert_array_equal(model.encode(given), twin.encode(given))
-    np.testing.assert_array_equal(model.predict(given, verbose=0), twin.predict(given, verbose=0))
+    np.testing.assert_array_equal(model(given), twin(given))
     assert json.loads(json.dumps(model.get_config())) == json.loads(json.dumps(twin.get_config()))
 
 
+def check_round_trip(name, folder):
+    """A model that was fitted and saved comes back with the same outputs, state and config."""
+    data = _data(name)
+    model = build(name)
+    history = model.fit(*data.train, batch_size=BATCH, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    path = folder / f"{name}.keras"
+    model.save(path)
+    loaded = autoencoders.load(path)
+    given = _tensors(data.given)
+    np.testing.assert_array_equal(model(given), loaded(given))
+    for ours, theirs in zip(_state(model), _state(loaded), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(randomness.snapshot(model), randomness.snapshot(loaded))
+    assert json.loads(json.dumps(model.get_config())) == json.loads(json.dumps(loaded.get_config()))
+
+
 def check_fit_forms(model, data):
-    """Every way in which Keras takes data trains, and shapes come back as they should."""
+    """Arrays and pipelines train, with weights and validation, and shapes come back as they should.
+
+    Weighted arrays are the business of the fused loop alone, and tested there.
+    """
     before = model.get_weights()
     model.fit(*data.train, batch_size=BATCH, verbose=0)
     assert _moved(before, model.get_weights())
-    pair = data.train if data.labelled else (data.x, data.x)
-    ones = np.ones(len(data.x))
-    model.fit(*pair, batch_size=BATCH, verbose=0, sample_weight=ones)
-    dataset = tf.data.Dataset.from_tensor_slices(pair).batch(BATCH)
-    history = model.fit(dataset, validation_data=pair, verbose=0).history
+    dataset = data.pipeline()
+    history = model.fit(dataset, validation_data=data.train, verbose=0).history
     assert np.isfinite([values[-1] for values in history.values()]).all()
     assert {f"val_{key}" for key in history if not key.startswith("val_")} <= set(history)
 
-    # The same rows in the same order give the same loss, array or pipeline, weighted or not.
+    # The same rows in the same order give the same loss, array or weighted pipeline.
     plain = model.evaluate(*data.train, batch_size=BATCH, verbose=0)
     assert model.evaluate(dataset, verbose=0) == pytest.approx(plain, rel=1e-5)
-    weighted = model.evaluate(*pair, batch_size=BATCH, sample_weight=ones, verbose=0)
-    assert weighted == pytest.approx(plain, rel=1e-5)
 
     predicted = model.predict(data.given, verbose=0)
     assert predicted.shape == data.x.shape
@@ -122,14 +137,19 @@ def check_gradients(name, data):
             assert any(np.abs(gradient).max() > 0 for gradient in gradients), term
 
     before = [variable.numpy() for variable in model.trainable_variables]
-    model.fit(*data.train, batch_size=BATCH, epochs=2, verbose=0)
+    train_eagerly(model, data, epochs=2)
     for variable, old in zip(model.trainable_variables, before, strict=True):
         assert not np.array_equal(variable, old), f"{variable.path} never moves"
 
 
-def check_phases(name, data):
+def train_eagerly(model, data, epochs=1):
+    """Training step by step, without the time that it takes to trace a program."""
+    for number in epochs * list(range(ROWS // BATCH)):
+        step.train(model.phases, model.phase_optimizers, _batch(data, number))
+
+
+def check_phases(model, data):
     """A phase changes only its own variables, and together the phases have all of them."""
-    model = build(name)
     batch = _batch(data)
     covered = {id(v) for phase in model.phases for v in phase.variables}
     assert covered == {id(v) for v in model.trainable_variables}
@@ -146,7 +166,7 @@ def check_phases(name, data):
 
 def check_batch_size(model, data):
     """The loss is a mean over rows: its size does not depend on the batch size."""
-    small = model.evaluate(*data.train, batch_size=ROWS // 8, verbose=0, return_dict=True)
+    small = model.evaluate(*data.train, batch_size=BATCH, verbose=0, return_dict=True)
     large = model.evaluate(*data.train, batch_size=ROWS, verbose=0, return_dict=True)
     # What is estimated from a batch as a whole is declared so, and the loss may be made of it.
     varying = set(model.batch_statistics)
@@ -156,26 +176,30 @@ def check_batch_size(model, data):
         if term in varying:
             continue
         # Sampled terms draw other numbers, and the small ones among them differ by a hundredth of
-        # the loss; a sum over rows would differ eightfold.
+        # the loss; a sum over rows would differ threefold.
         noise = 0.01 * abs(large["loss"])
         assert value == pytest.approx(large[term], rel=0.1, abs=noise), term
 
 
 def check_seeds(name, data):
-    """The same seed gives the same trained weights; another seed begins with others."""
+    """The same seed gives the same trained weights; another seed begins with others.
 
-    def begin(seed):
-        keras.utils.set_random_seed(seed)
-        return build(name)
+    Step by step: that whole programs repeat is shown by the runs that are resumed.
+    """
 
     def train(seed):
-        model = begin(seed)
-        model.fit(*data.train, batch_size=BATCH, epochs=2, verbose=0)
-        return model.get_weights()
+        keras.utils.set_random_seed(seed)
+        model = build(name)
+        start = model.get_weights()
+        train_eagerly(model, data)
+        return start, model.get_weights()
 
-    for a, b in zip(train(1), train(1), strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert _moved(begin(1).get_weights(), begin(2).get_weights())
+    begun, trained = train(1)
+    for ours, theirs in zip((begun, trained), train(1), strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(a, b)
+    keras.utils.set_random_seed(2)
+    assert _moved(begun, build(name).get_weights())
 
 
 def check_own_networks(name, data):
@@ -185,8 +209,10 @@ def check_own_networks(name, data):
     model = build(name, encoder=encoder, decoder=decoder)
     assert model.encoder is encoder
     assert model.decoder is decoder
-    model.fit(*data.train, batch_size=BATCH, verbose=0)
-    assert model.predict(data.given, verbose=0).shape == data.x.shape
+    before = model.get_weights()
+    train_eagerly(model, data)
+    assert _moved(before, model.get_weights())
+    assert model(_tensors(data.given)).shape == data.x.shape
 
 
 def check_sampling(model, data):
@@ -212,7 +238,8 @@ def check_mixed_precision(name, data):
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
         model = build(name)
-        history = model.fit(*data.train, batch_size=BATCH, epochs=2, verbose=0).history
+        model.run_eagerly = True
+        history = model.fit(*data.train, batch_size=BATCH, verbose=0).history
     finally:
         keras.mixed_precision.set_global_policy(before)
     assert all(np.isfinite(values).all() for values in history.values())
@@ -248,17 +275,17 @@ def check_bad_input(model, data):
     )
     with pytest.raises(ValueError, match=message):
         model.fit(x, np.zeros(len(x), "float32"), verbose=0)
-    pipelines = [data.with_x(hole).batch()]
+    pipelines = [data.with_x(hole).pipeline()]
     if data.labelled:
-        wrong = np.full(len(x), 10)
+        wrong = np.full(len(x), 10, "int32")
         with pytest.raises(ValueError, match=message):
             model.fit(x, wrong, verbose=0)
-        pipelines.append(data._replace(y=wrong).batch())
+        pipelines.append(data._replace(y=wrong).pipeline())
 
     def generator():
-        yield data.with_x(hole).batch()
+        yield tuple(part[:BATCH] for part in data.with_x(hole).parts)
 
-    for pipeline in [tf.data.Dataset.from_tensors(batch) for batch in pipelines] + [generator()]:
+    for pipeline in [*pipelines, generator()]:
         with pytest.raises(ValueError, match=r"`x` must be finite|Labels must be integers"):
             model.fit(pipeline, verbose=0)
     for old, new in zip(before, model.get_weights(), strict=True):
@@ -279,7 +306,7 @@ def save_interrupted(name, folder):
     )
     model.fit(*data.train, batch_size=BATCH, epochs=10, verbose=0, callbacks=[save])
     np.savez(folder / f"{name}.expected.npz", *_state(model))
-    predicted = autoencoders.load(path).predict(data.given, verbose=0)
+    predicted = autoencoders.load(path)(_tensors(data.given))
     np.save(folder / f"{name}.predicted.npy", predicted)
 
 
@@ -351,19 +378,31 @@ class Data(NamedTuple):
     def with_x(self, x):
         return self._replace(x=x, y=self.y[: len(x)] if self.labelled else None)
 
-    def batch(self):
-        return tuple(part[:BATCH] for part in self.train)
+    @property
+    def parts(self):
+        """What a pipeline hands out: rows, their targets or labels, and a weight for each."""
+        pair = self.train if self.labelled else (self.x, self.x)
+        return (*pair, np.ones(len(self.x), "float32"))
+
+    def pipeline(self):
+        return tf.data.Dataset.from_tensor_slices(self.parts).batch(BATCH)
 
 
-def _batch(data):
-    rows = tf.constant(data.x[:BATCH])
-    labels = tf.constant(data.y[:BATCH]) if data.labelled else None
+def _batch(data, number=0):
+    some = slice(number * BATCH, (number + 1) * BATCH)
+    rows = tf.constant(data.x[some])
+    labels = tf.constant(data.y[some]) if data.labelled else None
     return step.Batch(rows, rows, labels=labels)
+
+
+@cache
+def _labels(name):
+    return build(name).labels
 
 
 def _data(name):
     (x, y), _ = datasets.digits()
-    labels = build(name).labels
+    labels = _labels(name)
     x = x[:ROWS].reshape(ROWS, *_shape(name))
     if labels is None:
         return Data(x)
@@ -371,6 +410,11 @@ def _data(name):
     if not labels.needed:
         y[::2] = -1
     return Data(x, y, labels.needed)
+
+
+def _tensors(given):
+    """What `data.given` is, for a model that is called rather than asked to `predict`."""
+    return keras.tree.map_structure(tf.constant, given)
 
 
 def _state(model):

@@ -3,11 +3,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
-import numpy as np
 import pytest
-
-from autoencoders import datasets
 
 DATA_DIR = os.environ.get("AUTOENCODERS_DATA_DIR")
 
@@ -15,6 +11,9 @@ DATA_DIR = os.environ.get("AUTOENCODERS_DATA_DIR")
 @pytest.fixture(autouse=True)
 def _seed(request):
     """The same random numbers for a test whichever ran before it in its process."""
+    import keras  # not above: the process that hands out the tests has no use for it
+    import numpy as np
+
     keras.utils.set_random_seed(0)
     generator = getattr(request.module, "RNG", None)
     if generator is not None:
@@ -32,6 +31,8 @@ def _free():
 @pytest.fixture(scope="session")
 def digits():
     """`(x_train, x_test)` of the digits."""
+    from autoencoders import datasets
+
     (x_train, _), (x_test, _) = datasets.digits()
     return x_train, x_test
 
@@ -41,5 +42,7 @@ def mnist():
     """`(x_train, x_test)` of MNIST; needs it on disk."""
     if not DATA_DIR or not os.path.isfile(os.path.join(DATA_DIR, "mnist.npz")):
         pytest.skip("needs mnist.npz in the folder that AUTOENCODERS_DATA_DIR names")
+    from autoencoders import datasets
+
     (x_train, _), (x_test, _) = datasets.mnist()
     return x_train, x_test

@@ -37,14 +37,19 @@ def test_passes_every_check(name):
     checks.check_autoencoder(name)
 
 
-@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize("name", VARIANTS + SLOW)
 def test_passes_the_checks_that_compile_nothing(name):
     checks.check_uncompiled(name)
 
 
+@pytest.mark.parametrize("name", VARIANTS + SLOW)
+def test_is_fitted_and_comes_back_from_a_file(name, tmp_path):
+    checks.check_round_trip(name, tmp_path)
+
+
 def _groups(names, marks=()):
-    """A few at once, because a fresh process takes seconds to start."""
-    return [pytest.param(names[n::3], marks=marks, id="-".join(names[n::3])) for n in range(3)]
+    """Many at once, because a fresh process takes seconds to start."""
+    return [pytest.param(names[n::2], marks=marks, id="-".join(names[n::2])) for n in range(2)]
 
 
 @pytest.mark.parametrize("names", _groups(BUILDERS) + _groups(VARIANTS, pytest.mark.thorough))
