@@ -15,12 +15,18 @@ The second table times the whole of `fit` on the digits with fresh models, compi
 The third compares zoo models of every family with Keras's own loop around the same step:
 
     python -m benchmarks.training --families
+
+The fourth compares the loop that `fit` chooses with both that it chooses from, on models that draw
+random numbers: five epochs with fresh models, compiling included:
+
+    python -m benchmarks.training --loops --rounds 3
 """
 
 import argparse
 import statistics
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,46 +50,73 @@ PEERS = {
 # Models that the peers of the digits' table have hand-written twins of.
 TWINS = ["aae_mlp", "ae_deep", "ae_linear", "ae_mlp", "denoising_mlp", "vae_mlp"]
 
-# One model of each family or more, and the rows of MNIST in its epoch.
+# One model of each family or more. All of MNIST is an epoch, long enough for XLA to be chosen;
+# fewer rows where an epoch takes minutes and XLA is never chosen.
 FAMILIES = {
-    "ae_mlp": 20_000,
-    "sparse_mlp": 20_000,
-    "contractive_mlp": 20_000,
-    "stacked_mlp": 20_000,
-    "denoising_mlp": 20_000,
-    "ae_gru": 4_000,
-    "ae_recursive": 4_000,
-    "ae_conv": 3_000,
-    "vae_mlp": 20_000,
-    "cvae_mlp": 20_000,
-    "beta_tcvae_mlp": 10_000,
-    "factor_vae_mlp": 10_000,
-    "iwae_mlp": 5_000,
-    "aae_mlp": 5_000,
-    "vae_gan_conv": 1_000,
-    "vq_vae_conv": 3_000,
-    "dvae_mlp": 1_000,
+    "ae_mlp": 60_000,
+    "sparse_mlp": 60_000,
+    "contractive_mlp": 60_000,
+    "stacked_mlp": 60_000,
+    "denoising_mlp": 60_000,
+    "ae_gru": 60_000,
+    "ae_recursive": 60_000,
+    "ae_conv": 60_000,
+    "vae_mlp": 60_000,
+    "cvae_mlp": 60_000,
+    "beta_tcvae_mlp": 60_000,
+    "factor_vae_mlp": 60_000,
+    "iwae_mlp": 60_000,
+    "aae_mlp": 60_000,
+    "vae_gan_conv": 6_000,
+    "vq_vae_conv": 60_000,
+    "dvae_mlp": 60_000,
+}
+
+# Models that draw random numbers, one of them in a layer of Keras's.
+DRAWING = [
+    "denoising_mlp",
+    "denoising_conv",
+    "dvae_mlp",
+    "iwae_mlp",
+    "vae_mlp",
+    "vae_conv",
+    "aae_mlp",
+    "dropout_mlp",
+]
+LOOPS = {
+    "as chosen": {},
+    "XLA": {"jit_compile": True},
+    "without XLA": {"jit_compile": False},
 }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="*", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument(
+        "--models",
+        nargs="*",
+        choices=[*TASKS, *FAMILIES, *(name for name in DRAWING if name not in FAMILIES)],
+        help="some of a table's rows alone",
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--rows", type=int, help="rows in an epoch, in place of the task's")
     parser.add_argument("--python", nargs="*", default=[], help="interpreters with more peers")
     parser.add_argument("--digits", action="store_true", help="whole fits on the digits instead")
     parser.add_argument("--families", action="store_true", help="a model of each family instead")
+    parser.add_argument("--loops", action="store_true", help="the choice of the loop instead")
     arguments = parser.parse_args()
     if arguments.digits:
         whole_fits(arguments.rounds)
         return
     (images, labels), _ = datasets.mnist()
     if arguments.families:
-        families(images, labels, arguments.rounds)
+        families(images, labels, arguments.rounds, arguments.models or list(FAMILIES))
+        return
+    if arguments.loops:
+        loops(images, labels, arguments.rounds, arguments.models or DRAWING)
         return
     interpreters = [sys.executable, *arguments.python]
-    for name in arguments.models:
+    for name in arguments.models or TASKS:
         task = TASKS[name]
         task = task._replace(rows=arguments.rows or task.rows)
         compare(name, task, images, arguments.rounds, interpreters)
@@ -130,17 +163,14 @@ def compare(name, task, images, rounds, interpreters):
     table(header, rows)
 
 
-def families(images, labels, rounds):
+def families(images, labels, rounds, names):
     print("\nA model of each family on MNIST, in batches of 100: fit, and Keras's own loop\n")
     rows = []
-    for name, count in FAMILIES.items():
+    for name in names:
+        count = FAMILIES[name]
         rank = len(info(name)["kwargs"]["input_shape"])
         x = images[:count].reshape(count, 28, 28, *(1,) * (rank - 2))
-        with tempfile.TemporaryDirectory() as folder:
-            settings = {"name": name, "batch_size": 100}
-            for key, values in (("data", x), ("labels", labels[:count])):
-                settings[key] = str(Path(folder) / f"{key}.npy")
-                np.save(settings[key], values)
+        with _on_disk(name, x, labels[:count]) as settings:
             peers = [
                 Peer(kind, f"keras_zoo:{kind}", settings, [sys.executable])
                 for kind in ("autoencoders", "stock")
@@ -156,6 +186,45 @@ def families(images, labels, rounds):
         speeds = [f"{speed:,.1f} k" for speed in speeds]
         rows.append([name, *speeds, f"{median_ratio(*peers):.2f}"])
     table(["", "fit", "Keras's loop", "ours over it"], rows)
+
+
+def loops(images, labels, rounds, names, epochs=5):
+    print(
+        f"\n{epochs} epochs of MNIST in batches of 100, fresh models, compiling included, seconds\n"
+    )
+    rows = []
+    for name in names:
+        with _on_disk(name, images, labels) as settings:
+            peers = [
+                Peer(
+                    loop,
+                    "keras_zoo:whole",
+                    {**settings, **options, "epochs": epochs},
+                    [sys.executable],
+                )
+                for loop, options in LOOPS.items()
+            ]
+            take_turns(peers, rounds, warm_up=False)
+            for peer in peers:
+                peer.stop()
+        chosen, *others = peers
+        cells = [
+            peer.problem or f"{statistics.median(peer.seconds):.1f}" for peer in (chosen, *others)
+        ]
+        ran = [median_ratio(chosen, other) for other in others if not other.problem]
+        rows.append([name, *cells, f"{min(ran):.2f}"])
+    table(["", *LOOPS, "chosen over the faster"], rows)
+
+
+@contextmanager
+def _on_disk(name, images, labels):
+    """The arguments of a zoo model's peers, with the data in files."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"name": name, "batch_size": 100}
+        for key, values in (("data", images), ("labels", labels)):
+            settings[key] = str(Path(folder) / f"{key}.npy")
+            np.save(settings[key], values)
+        yield settings
 
 
 def whole_fits(rounds):

@@ -65,17 +65,19 @@ class Peer:
         return json.loads(line) if line else {"problem": "its process ended"}
 
 
-def take_turns(peers, rounds):
+def take_turns(peers, rounds, warm_up=True):
     """Warm every peer up, then let them take turns; slow ones once, the others `rounds` times."""
     for peer in peers:
-        if not peer.problem:
+        if warm_up and not peer.problem:
             peer.first = peer.turn()
     for number in range(rounds):
         for peer in peers:
             fastest = min((min(p.seconds) for p in peers if p.seconds), default=None)
             hopeless = number and min(peer.seconds, default=0) > _HOPELESS * fastest
             if not peer.problem and not hopeless:
-                peer.seconds.append(peer.turn())
+                seconds = peer.turn()
+                if not peer.problem:
+                    peer.seconds.append(seconds)
                 print(f"\r  round {number + 1} of {rounds}: {peer.name:40}", end="", flush=True)
     print("\r" + " " * 70, end="\r")
 
