@@ -311,7 +311,7 @@ class Autoencoder(PhasedModel):
         Args:
             x: Array `(n, *input_shape)`.
             per_feature: Return the squared error of every feature rather than their mean.
-            batch_size: Rows computed at once; it bounds memory.
+            batch_size: The most rows computed at once; it bounds memory.
 
         Returns:
             NumPy array: the mean squared error over the features (but those of padding), `(n,)`, or

@@ -12,6 +12,9 @@ from autoencoders.models.variational import FactorVAE
 
 
 def _trained(name, x, labels=None, epochs=60, **arguments):
+    """A model trained on whole batches: the last few rows would take a program of their own."""
+    x = x[: len(x) // 50 * 50]
+    labels = None if labels is None else labels[: len(x)]
     keras.utils.set_random_seed(0)
     small = {"hidden_units": (64,), "discriminator_units": (64,)}
     model = autoencoders.get(name, input_shape=(8, 8, 1), **{**small, **arguments})
@@ -20,8 +23,13 @@ def _trained(name, x, labels=None, epochs=60, **arguments):
     return model
 
 
+@pytest.fixture(scope="module")
+def towards_the_normal(digits):
+    return _trained("aae_mlp", digits[0], latent_dim=2, epochs=100)
+
+
 @pytest.mark.parametrize("prior", ["mixture", "swiss_roll"])
-def test_codes_follow_any_prior(prior, digits):
+def test_codes_follow_any_prior(prior, digits, towards_the_normal):
     """Makhzani et al. (2015), figure 4: codes are distributed more like the prior that they were
     trained towards than those of a model with the normal prior are, by maximum mean discrepancy.
     """
@@ -32,9 +40,8 @@ def test_codes_follow_any_prior(prior, digits):
         return float(divergences.squared_mmd(model.encode(x), draws, divergences.radial_basis))
 
     towards = _trained("aae_mlp", x, latent_dim=2, prior=prior, epochs=100)
-    normal = _trained("aae_mlp", x, latent_dim=2, epochs=100)
-    print(prior, distance(towards), distance(normal))
-    assert distance(towards) < 0.3 * distance(normal)
+    print(prior, distance(towards), distance(towards_the_normal))
+    assert distance(towards) < 0.3 * distance(towards_the_normal)
     assert towards.sample(5, seed=0).shape == (5, 8, 8, 1)
 
 
@@ -45,7 +52,7 @@ def test_few_labels_make_a_classifier():
     (x, y), (test, test_labels) = autoencoders.datasets.digits()
     few = np.full(len(y), -1)
     few[:100] = y[:100]
-    again = np.concatenate([np.arange(len(x)), np.repeat(np.arange(100), 5)])
+    again = np.concatenate([np.repeat(np.arange(100), 5), np.arange(len(x))])
     model = _trained(
         *("semi_supervised_aae_mlp", x[again], few[again], 100),
         hidden_units=(128,),
@@ -57,9 +64,10 @@ def test_few_labels_make_a_classifier():
     encoder, _ = networks.mlp((8, 8, 1), 10, (128,), code=False)
     head = keras.layers.Dense(10, activation="softmax")
     alone = keras.Sequential([encoder, head])
-    alone.compile("adam", "sparse_categorical_crossentropy")
-    alone.fit(x[:100], y[:100], epochs=300, verbose=0)
-    baseline = (alone.predict(test, verbose=0).argmax(axis=1) == test_labels).mean()
+    # 300 epochs in one, which takes Keras a tenth of the time.
+    alone.compile("adam", "sparse_categorical_crossentropy", steps_per_execution=100)
+    alone.fit(np.tile(x[:100], (300, 1, 1, 1)), np.tile(y[:100], 300), batch_size=25, verbose=0)
+    baseline = (alone(test).numpy().argmax(axis=1) == test_labels).mean()
     print(accuracy, baseline)
     assert accuracy > baseline + 0.02
     np.testing.assert_allclose(model.classify(test).sum(axis=1), 1.0, rtol=1e-5)
@@ -71,7 +79,7 @@ def test_few_labels_make_a_classifier():
         model.sample(4, labels=-1)
     pipeline = tf.data.Dataset.from_tensor_slices((x[:64], y[:64].astype("uint8"))).batch(32)
     model.evaluate(pipeline, verbose=0)
-    model.evaluate(test, verbose=0)  # without labels
+    model.evaluate(test[:320], verbose=0)  # without labels
 
 
 def test_class_and_style_come_apart():
@@ -90,7 +98,7 @@ def test_reconstructions_of_the_vae_gan_beat_the_mean_image(digits):
     x, test = digits
     keras.utils.set_random_seed(0)
     model = autoencoders.get("vae_gan_conv", input_shape=(8, 8, 1), filters=(16, 32))
-    model.fit(x, batch_size=32, epochs=15, verbose=0)
+    model.fit(x[:1408], batch_size=32, epochs=12, verbose=0)
     error = model.reconstruction_error(test).mean()
     mean = np.square(test - x.mean(axis=0)).mean()
     print(error, mean)

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+from contextlib import contextmanager
+from functools import cache
 
 import keras
 import numpy as np
 import pandas
 import polars
 import pytest
+import tensorflow as tf
 from scipy.sparse import csr_matrix
 from scipy.spatial.distance import mahalanobis
 from sklearn.base import clone
@@ -25,7 +28,11 @@ from autoencoders import AnomalyDetector, losses
 from autoencoders.anomaly.base import even_batches
 from autoencoders.anomaly.ensemble import DenoisingEnsemble
 
+# TensorFlow says so of the functions that read data, which never are programs of ours.
+pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_func")
+
 RNG = np.random.default_rng(0)
+TINY = {"latent_dim": 4, "hidden_units": ()}  # where it does not matter what the network learns
 SMALL = {"latent_dim": 4, "hidden_units": (16,)}
 WIDER = {"latent_dim": 16, "hidden_units": (64,)}
 
@@ -40,18 +47,58 @@ def table(rows, seed, columns=6):
 def detector(model="denoising_mlp", **options):
     options = {"epochs": 2, "noise_levels": (0.25, 1.0), "random_state": 0, **options}
     if isinstance(model, str):
-        options.setdefault("model_params", SMALL)
+        options.setdefault("model_params", TINY)
     return AnomalyDetector(model, **options)
 
 
 def vae(**options):
-    params = {**SMALL, "likelihood": "gaussian"}
+    params = {**TINY, "likelihood": "gaussian"}
     return detector("vae_mlp", model_params=params, **options)
+
+
+@contextmanager
+def step_by_step():
+    """Training without a program: a few steps take less time than making one.
+
+    Programs are what the tests train with that look at training itself.
+    """
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def few_steps():
+    with step_by_step():
+        yield
+
+
+@cache
+def ready(make, score):
+    """A detector for tests that leave it as it is, fitted on `table(200, 1)`."""
+    with step_by_step():
+        return make(score=score).fit(table(200, 1))
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    return detector().fit(table(400, 1))
+    return detector(model_params=SMALL).fit(table(400, 1))
+
+
+@pytest.fixture
+def lent(fitted):
+    """The same detector, to be calibrated anew: afterwards it is as it was."""
+    before = dict(fitted.__dict__)
+    yield fitted
+    fitted.__dict__.clear()
+    fitted.__dict__.update(before)
+
+
+@pytest.fixture(scope="module")
+def well_fitted():
+    return detector(epochs=150, model_params=WIDER).fit(table(400, 1))
 
 
 # Scores -------------------------------------------------------------------------------------------
@@ -68,7 +115,7 @@ def test_multi_scale_score_is_its_formula(fitted):
         draw = level * noise.standard_normal(6)
 
         def errors(rows, member=member, draw=draw):
-            noisy = [member.predict(rows + shift, verbose=0) for shift in (0, draw, -draw)]
+            noisy = [np.asarray(member(rows + shift)) for shift in (0, draw, -draw)]
             return np.mean([(rows - output) ** 2 for output in noisy], axis=(0, 2))
 
         own = errors(scaled_train)
@@ -76,10 +123,9 @@ def test_multi_scale_score_is_its_formula(fitted):
     np.testing.assert_allclose(fitted.score_samples(x), expected, rtol=1e-3, atol=1e-3)
 
 
-def test_anomalies_score_lower():
-    found = detector(epochs=150, model_params=WIDER).fit(table(400, 1))
+def test_anomalies_score_lower(well_fitted):
     off_plane = table(100, 3) + RNG.normal(size=(100, 6)) * 6
-    scores = found.score_samples(np.concatenate([table(100, 2), off_plane]))
+    scores = well_fitted.score_samples(np.concatenate([table(100, 2), off_plane]))
     assert roc_auc_score(np.repeat([1, 0], 100), scores) > 0.95
 
 
@@ -96,22 +142,21 @@ def test_anomalies_score_lower():
 def test_contributions_add_up_to_the_score(make, names):
     x = np.concatenate([table(30, 2), 100 + 1e4 * RNG.normal(size=(5, 6))])
     for name in names:
-        found = make(score=name).fit(table(200, 1))
+        found = ready(make, name)
         scores = found.score_samples(x)
         contributions = found.explain(x)
         assert contributions.shape == x.shape
         assert (np.abs(contributions.sum(axis=1) - scores) <= 1e-5 * (1 + np.abs(scores))).all()
 
 
-def test_the_feature_that_is_off_explains_the_score():
-    found = detector(epochs=150, model_params=WIDER).fit(table(400, 1))
+def test_the_feature_that_is_off_explains_the_score(well_fitted):
     x = table(100, 2)
     off = RNG.integers(0, 6, 100)
     x[np.arange(100), off] += 15.0
-    assert np.mean(found.explain(x).argmin(axis=1) == off) > 0.8
+    assert np.mean(well_fitted.explain(x).argmin(axis=1) == off) > 0.8
 
 
-def test_images_are_explained_by_maps():
+def test_images_are_explained_by_maps(few_steps):
     images = RNG.uniform(size=(60, 8, 8, 1))
     found = detector("ae_conv", model_params={"filters": (4,), "latent_dim": 3}).fit(images)
     maps = found.explain(images[:5])
@@ -123,8 +168,8 @@ def test_images_are_explained_by_maps():
     )
 
 
-def test_reconstruction_error_is_the_models(fitted):
-    found = detector(score="reconstruction_error").fit(table(200, 1))
+def test_reconstruction_error_is_the_models():
+    found = ready(detector, "reconstruction_error")
     x = table(20, 2)
     scaled = ((x - found._scaler.center) / found._scaler.scale).astype("float32")
     np.testing.assert_allclose(
@@ -146,18 +191,19 @@ def test_reconstruction_probability_of_one_code_is_the_likelihood():
 def test_elbo_is_what_the_model_evaluates():
     found = vae(score="elbo", epochs=20, scaler=None).fit(table(300, 1) / 10 - 10)
     x = table(2000, 2) / 10 - 10
-    loss = found.model_.evaluate(x.astype("float32"), verbose=0, return_dict=True)["loss"]
+    logs = found.model_.evaluate(x.astype("float32"), batch_size=500, verbose=0, return_dict=True)
+    loss = logs["loss"]
     assert np.mean(-found.score_samples(x)) == pytest.approx(loss, rel=0.02)
     # Each row's: its expected likelihood by quadrature-like averaging, and the KL in closed form.
     mean, log_variance = found.model_.posterior(x[:3].astype("float32"))
     kl = 0.5 * (np.exp(log_variance) + mean**2 - 1 - log_variance).sum(axis=1)
-    probability = vae(score="reconstruction_probability", epochs=20, scaler=None)
-    probability.fit(table(300, 1) / 10 - 10)
+    probability = AnomalyDetector(found.model_, score="reconstruction_probability")
+    probability.calibrate(table(300, 1) / 10 - 10)
     expected = kl - probability.score_samples(x[:3])
     np.testing.assert_allclose(-found.score_samples(x[:3]), expected, rtol=1e-5)
 
 
-def test_mahalanobis_is_the_distance_of_codes():
+def test_mahalanobis_is_the_distance_of_codes(few_steps):
     found = detector("ae_mlp", score="mahalanobis", contamination=0.1, scaler=None, epochs=3)
     train, x = table(200, 1) / 10 - 10, table(20, 2) / 10 - 10
     found.fit(train)
@@ -171,7 +217,7 @@ def test_mahalanobis_is_the_distance_of_codes():
     np.testing.assert_allclose(-found.score_samples(x), expected, rtol=1e-3)
 
 
-def test_several_scores_are_added_over_their_deviations():
+def test_several_scores_are_added_over_their_deviations(few_steps):
     train, x = table(200, 1), table(20, 2)
     names = ("reconstruction_error", "mahalanobis")
     options = {"contamination": 0.1, "random_state": 0}
@@ -183,7 +229,7 @@ def test_several_scores_are_added_over_their_deviations():
 
 @pytest.mark.parametrize("name", ["elbo", "mahalanobis", ("reconstruction_error", "mahalanobis")])
 def test_scores_of_the_code_say_that_they_have_no_contributions(name):
-    found = vae(score=name).fit(table(100, 1))
+    found = ready(vae, name)
     with pytest.raises(ValueError, match="not a sum over features"):
         found.explain(table(5, 2))
 
@@ -192,7 +238,7 @@ def test_scores_of_the_code_say_that_they_have_no_contributions(name):
     "name", ["multi_scale", "elbo", "reconstruction_probability", "mahalanobis"]
 )
 def test_a_score_depends_on_its_row_alone_and_repeats(name):
-    found = (detector if name == "multi_scale" else vae)(score=name).fit(table(200, 1))
+    found = ready(detector if name == "multi_scale" else vae, name)
     x = table(1500, 2)
     scores = found.score_samples(x)
     np.testing.assert_array_equal(found.score_samples(x), scores)
@@ -203,14 +249,14 @@ def test_a_score_depends_on_its_row_alone_and_repeats(name):
 
 def test_scores_far_away_are_finite_and_low():
     far = np.full((1, 6), 1e300)
-    for found in (detector().fit(table(100, 1)), vae(score="elbo").fit(table(100, 1))):
+    for found in (ready(detector, "multi_scale"), ready(vae, "elbo")):
         score = found.score_samples(far)
         assert np.isfinite(score).all()
         assert score < found.score_samples(table(100, 2)).min()
         assert found.predict(far) == -1
 
 
-def test_unsuitable_models_and_scores_are_refused():
+def test_unsuitable_models_and_scores_are_refused(few_steps):
     x = table(50, 1)
     with pytest.raises(ValueError, match="Did you mean 'mahalanobis'"):
         detector(score="mahalanobi").fit(x)
@@ -232,31 +278,29 @@ def test_unsuitable_models_and_scores_are_refused():
 # Decisions ----------------------------------------------------------------------------------------
 
 
-def test_false_positive_rate_on_fresh_rows(fitted):
+def test_false_positive_rate_on_fresh_rows(lent):
     """Over 100 calibrations of one detector, each with rows of its own."""
     rates = []
     for seed in range(100):
-        fitted.calibrate(table(60, 1000 + seed), fpr=0.05)
-        rates.append(np.mean(fitted.predict(table(100, 5000 + seed)) == -1))
-    fitted.fit(table(400, 1))
+        lent.calibrate(table(60, 1000 + seed), fpr=0.05)
+        rates.append(np.mean(lent.predict(table(100, 5000 + seed)) == -1))
     error = np.std(rates) / 10
     assert abs(np.mean(rates) - 3 / 61) < 3 * error  # the rate that 60 rows allow
 
 
-def test_p_values_decide(fitted):
+def test_p_values_decide(lent):
     x = np.concatenate([table(200, 2), table(20, 3) + RNG.normal(size=(20, 6)) * 50])
-    fitted.calibrate(table(500, 4))
-    p = fitted.p_values(x)
+    lent.calibrate(table(500, 4))
+    p = lent.p_values(x)
     np.testing.assert_allclose(p * 501, np.round(p * 501))
-    np.testing.assert_array_equal(fitted.predict(x) == -1, p <= 0.05)
-    np.testing.assert_array_equal(fitted.decision_function(x) < 0, p <= 0.05)
-    found = fitted.predict(x, fdr=0.1)
+    np.testing.assert_array_equal(lent.predict(x) == -1, p <= 0.05)
+    np.testing.assert_array_equal(lent.decision_function(x) < 0, p <= 0.05)
+    found = lent.predict(x, fdr=0.1)
     assert set(found) == {-1, 1}
     assert (found[200:] == -1).mean() > 0.9
-    fitted.fit(table(400, 1))
 
 
-def test_contamination_is_the_share_of_training_rows():
+def test_contamination_is_the_share_of_training_rows(few_steps):
     x = table(200, 1)
     found = detector(contamination=0.1).fit(x)
     assert (found.predict(x) == -1).sum() == 20
@@ -268,7 +312,7 @@ def test_contamination_is_the_share_of_training_rows():
     assert len(found.p_values(x)) == 200
 
 
-def test_too_few_rows_for_the_rate_flag_nothing():
+def test_too_few_rows_for_the_rate_flag_nothing(few_steps):
     x = table(40, 1)
     found = detector(fpr=0.01)
     with pytest.warns(UserWarning, match=r"20 are held back .* 0.01 needs 99: .*198 rows or more"):
@@ -282,16 +326,15 @@ def test_too_few_rows_for_the_rate_flag_nothing():
     assert (found.calibrate(table(99, 2), fpr=0.01).predict(far) == -1).all()
 
 
-def test_enough_rows_are_held_back_where_there_are():
+def test_enough_rows_are_held_back_where_there_are(few_steps):
     assert len(detector().fit(table(40, 1)).calibration_scores_) == 19  # what fpr=0.05 needs
     assert len(detector().fit(table(300, 1)).calibration_scores_) == 30
     assert len(detector(calibration_size=0.4).fit(table(200, 1)).calibration_scores_) == 80
 
 
-def test_calibrating_on_rows_all_alike_flags_none_of_them(fitted):
+def test_calibrating_on_rows_all_alike_flags_none_of_them(lent):
     same = np.repeat(table(1, 5), 50, axis=0)
-    assert (fitted.calibrate(same).predict(same) == 1).all()
-    fitted.fit(table(400, 1))
+    assert (lent.calibrate(same).predict(same) == 1).all()
 
 
 # Models -------------------------------------------------------------------------------------------
@@ -300,7 +343,7 @@ def test_calibrating_on_rows_all_alike_flags_none_of_them(fitted):
 def test_a_trained_model_is_calibrated_as_it_is():
     x = table(300, 1).astype("float32") / 10 - 10
     model = autoencoders.get("ae_mlp", input_shape=(6,), **SMALL)
-    model.fit(x, epochs=3, verbose=0)
+    model.fit(x, batch_size=100, epochs=3, verbose=0)
     weights = model.get_weights()
     found = AnomalyDetector(model).calibrate(x[200:], fpr=0.05)
     errors = model.reconstruction_error(x)
@@ -319,7 +362,7 @@ def test_a_trained_model_is_calibrated_as_it_is():
     with pytest.warns(UserWarning, match="was trained before"):
         again = AnomalyDetector(model, score="mahalanobis").fit(x)
     assert again.provenance_["training_steps"] == 0
-    model.fit(x, epochs=1, verbose=0)  # which changes no detector
+    model.fit(x, batch_size=100, epochs=1, verbose=0)  # which changes no detector
     np.testing.assert_allclose(found.score_samples(x), -errors, rtol=1e-5)
 
 
@@ -335,9 +378,9 @@ def test_a_pretrained_model_counts_as_trained():
         AnomalyDetector(autoencoders.get("vae_mlp", weights="digits")).calibrate(images * 255)
 
 
-def test_rows_outside_the_range_of_a_likelihood_are_improbable():
+def test_rows_outside_the_range_of_a_likelihood_are_improbable(few_steps):
     x = RNG.uniform(size=(300, 6))
-    params = {**SMALL, "likelihood": "bernoulli"}
+    params = {**TINY, "likelihood": "bernoulli"}
     for name in ("reconstruction_probability", "elbo"):
         found = detector("vae_mlp", score=name, model_params=params, epochs=5).fit(x)
         far = np.outer([1.5, 3.0, 10.0, 100.0], np.ones(6))
@@ -355,7 +398,7 @@ def test_units_far_from_zero_are_kept_without_a_scaler():
     np.testing.assert_allclose(found.score_samples(x), -model.reconstruction_error(x), rtol=1e-4)
 
 
-def test_a_score_is_the_one_that_was_fitted(tmp_path):
+def test_a_score_is_the_one_that_was_fitted(few_steps, tmp_path):
     x = table(100, 1)
     found = vae(score="reconstruction_error").fit(x)
     scores = found.score_samples(x)
@@ -365,7 +408,7 @@ def test_a_score_is_the_one_that_was_fitted(tmp_path):
         assert each.explain(x).shape == x.shape
 
 
-def test_training_goes_on_with_what_was_fitted_and_on_the_same_rows():
+def test_training_goes_on_with_what_was_fitted_and_on_the_same_rows(few_steps):
     x = table(300, 1)
     found = detector(warm_start=True).fit(x)
     with pytest.warns(UserWarning, match="other ones are held back"):
@@ -378,7 +421,7 @@ def test_training_goes_on_with_what_was_fitted_and_on_the_same_rows():
     assert array.model_.epochs_trained == 4
 
 
-def test_an_interrupted_fit_leaves_the_detector_as_it_was(monkeypatch):
+def test_an_interrupted_fit_leaves_the_detector_as_it_was(few_steps, monkeypatch):
     x = table(200, 1)
     found = detector(warm_start=True).fit(x)
     before, scores = dict(found.__dict__), found.score_samples(x)
@@ -412,7 +455,7 @@ def test_held_back_rows_were_not_trained_on():
     held_back = np.sort(np.random.default_rng(seed).permutation(300)[:30])
     odd = x.copy()
     odd[held_back[::2]] += 300.0
-    found = detector(epochs=20).fit(odd)
+    found = detector(epochs=20, model_params=SMALL).fit(odd)
     assert np.median(found.calibration_scores_[:15]) < np.median(found.calibration_scores_[15:]) - 5
     center = np.delete(odd, held_back, axis=0).mean(axis=0)
     np.testing.assert_allclose(found._scaler.center, center)
@@ -435,7 +478,7 @@ def test_an_untrained_model_is_trained():
     assert found.score_samples(x).mean() > -0.2
 
 
-def test_series_images_and_ranges():
+def test_series_images_and_ranges(few_steps):
     series = RNG.normal(size=(60, 12, 2))
     params = {"units": (8,), "latent_dim": 3}
     assert detector("ae_lstm", model_params=params).fit(series).predict(series).shape == (60,)
@@ -446,11 +489,11 @@ def test_series_images_and_ranges():
         assert detector(name, model_params=None).fit(table(50, 1)).model_.latent_shape == (3,)
 
 
-def test_padding_does_not_count():
+def test_padding_does_not_count(few_steps):
     series = RNG.normal(size=(60, 10, 2)).astype("float32")
     params = {"units": (6,), "latent_dim": 3, "mask_value": -1e3}
     for score in ("reconstruction_error", "multi_scale"):
-        found = detector("ae_lstm", score=score, model_params=params).fit(
+        found = detector("ae_lstm", score=score, noise_levels=(0.5,), model_params=params).fit(
             np.where(np.arange(10)[:, None] < RNG.integers(5, 11, (60, 1, 1)), series, -1e3)
         )
         assert np.abs(found._scaler.center).max() < 1
@@ -460,7 +503,7 @@ def test_padding_does_not_count():
         if score == "reconstruction_error":
             assert (contributions[:, 6:] == 0).all()
             scaled = found._scaler(padded)
-            squares = (scaled - found.model_.predict(scaled, verbose=0)) ** 2
+            squares = (scaled - np.asarray(found.model_(scaled))) ** 2
             expected = -squares[:, :6].mean(axis=(1, 2))
             np.testing.assert_allclose(found.score_samples(padded), expected, rtol=1e-4)
         total = contributions.sum(axis=(1, 2))
@@ -479,7 +522,7 @@ def test_ensemble_members_train_as_they_would_alone():
     state = ensemble.members[1].corruption.seed_generator.state
     alone.corruption.seed_generator.state.assign(state)
     for model in (ensemble, alone):
-        model.compile("adam", steps_per_execution=1)
+        model.compile("adam", run_eagerly=True)
         model.fit(x, batch_size=64, epochs=3, shuffle=False, verbose=0)
     for a, b in zip(
         ensemble.members[1].decoder.get_weights(), alone.decoder.get_weights(), strict=True
@@ -499,57 +542,81 @@ def test_random_state_is_the_only_randomness():
     np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)
     keras.utils.set_random_seed(9)
     np.testing.assert_array_equal(detector().fit(x).score_samples(x), first)
-    other = detector(random_state=1).fit(x).score_samples(x)
+    with step_by_step():
+        other = detector(random_state=1).fit(x).score_samples(x)
+        generators = [np.random.RandomState(3), np.random.RandomState(3)]
+        one, two = (detector(random_state=g).fit(x).score_samples(x) for g in generators)
     assert not np.allclose(other, first)
-    generators = [np.random.RandomState(3), np.random.RandomState(3)]
-    one, two = (detector(random_state=g).fit(x).score_samples(x) for g in generators)
     np.testing.assert_array_equal(one, two)
 
 
 # Saving -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["multi_scale", "sum", "given model"])
-def test_one_file_gives_the_same_detector_in_a_fresh_process(kind, tmp_path):
+KINDS = ("multi_scale", "sum", "given model")
+
+
+@pytest.fixture(scope="module")
+def reloaded(tmp_path_factory):
+    """Detectors by kind; and in a folder for each its file, and what a fresh process made of it.
+
+    One process for all of them, since it takes long to start.
+    """
+    folder = tmp_path_factory.mktemp("detectors")
     x = pandas.DataFrame(table(200, 1), columns=list("abcdef"))
-    if kind == "multi_scale":
-        found = detector().fit(x)
-    elif kind == "sum":
-        found = detector("ae_mlp", score=("reconstruction_error", "mahalanobis")).fit(x)
-    else:
-        found = AnomalyDetector(autoencoders.get("ae_mlp", input_shape=(6,), **SMALL), epochs=1)
-        found.fit(x)
-    path = tmp_path / "d.keras"
-    found.save(path)
-    assert [p.name for p in tmp_path.iterdir()] == ["d.keras"]
-    with zipfile.ZipFile(path) as archive:
-        assert all(name.endswith((".json", ".h5")) for name in archive.namelist())
-        json.loads(archive.read("config.json"))
-    np.save(tmp_path / "x.npy", x.to_numpy())
+    model = autoencoders.get("ae_mlp", input_shape=(6,), **SMALL)
+    with step_by_step():
+        found = {
+            "multi_scale": detector().fit(x),
+            "sum": detector("ae_mlp", score=("reconstruction_error", "mahalanobis")).fit(x),
+            "given model": AnomalyDetector(model, epochs=1).fit(x),
+        }
+    for kind in KINDS:
+        (folder / kind).mkdir()
+        found[kind].save(folder / kind / "d.keras")
+        assert [p.name for p in (folder / kind).iterdir()] == ["d.keras"]
+    np.save(folder / "x.npy", x.to_numpy())
     code = (
         "import sys, warnings, numpy as np, autoencoders\n"
-        "warnings.simplefilter('ignore')\n"
-        "d = autoencoders.load('d.keras'); x = np.load('x.npy')\n"
-        "np.savez('out.npz', s=d.score_samples(x), p=d.p_values(x), o=d.offset_)\n"
-        "print(type(d).__name__, d.provenance_, list(d.feature_names_in_), d.get_params()['score'])"
+        "warnings.simplefilter('ignore'); x = np.load('x.npy')\n"
+        "for kind in sys.argv[1:]:\n"
+        "    d = autoencoders.load(kind + '/d.keras')\n"
+        "    np.savez(kind + '/out.npz', s=d.score_samples(x), p=d.p_values(x), o=d.offset_)\n"
+        "    names, score = list(d.feature_names_in_), d.get_params()['score']\n"
+        "    print(type(d).__name__, d.provenance_, names, score)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+        [sys.executable, "-c", code, *KINDS],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
     )
+    said = dict(zip(KINDS, done.stdout.strip().splitlines(), strict=True))
+    return x, found, folder, said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_file_gives_the_same_detector_in_a_fresh_process(kind, reloaded):
+    x, detectors, folder, said = reloaded
+    found, folder = detectors[kind], folder / kind
+    with zipfile.ZipFile(folder / "d.keras") as archive:
+        assert all(name.endswith((".json", ".h5")) for name in archive.namelist())
+        json.loads(archive.read("config.json"))
     names = list("abcdef")
     score = found.get_params()["score"]
-    assert done.stdout.strip() == f"AnomalyDetector {found.provenance_} {names} {score}"
-    out = np.load(tmp_path / "out.npz")
+    assert said[kind] == f"AnomalyDetector {found.provenance_} {names} {score}"
+    out = np.load(folder / "out.npz")
     np.testing.assert_array_equal(out["s"], found.score_samples(x))
     np.testing.assert_array_equal(out["p"], found.p_values(x))
     assert out["o"] == found.offset_
-    again = keras.saving.load_model(path)
+    again = keras.saving.load_model(folder / "d.keras")
     np.testing.assert_array_equal(again.score_samples(x), found.score_samples(x))
     if kind != "given model":
         assert again.get_params() == found.get_params()
 
 
-def test_a_saved_detector_goes_on_training_as_if_it_had_not_stopped(tmp_path):
+def test_a_saved_detector_goes_on_training_as_if_it_had_not_stopped(few_steps, tmp_path):
     x = table(200, 1)
     whole = detector(epochs=4).fit(x)
     detector(epochs=1).fit(x).save(tmp_path / "d.keras")
@@ -572,12 +639,17 @@ def test_saving_needs_a_fitted_detector_and_a_keras_file(fitted, tmp_path):
 
 
 def test_scikit_learns_own_checks_pass():
+    # The smallest network, in steps without a program: the checks fit dozens of detectors, and no
+    # two of them share a program.
     code = (
         "import warnings\n"
         "import autoencoders\n"
+        "import tensorflow as tf\n"
         "from sklearn.utils.estimator_checks import check_estimator\n"
         "warnings.simplefilter('ignore')\n"
-        "d = autoencoders.AnomalyDetector(epochs=1, noise_levels=(0.5,))\n"
+        "tf.config.run_functions_eagerly(True)\n"
+        "small = {'hidden_units': (), 'latent_dim': 1}\n"
+        "d = autoencoders.AnomalyDetector(epochs=1, noise_levels=(0.5,), model_params=small)\n"
         "found = check_estimator(d, on_fail=None, on_skip=None)\n"
         "for check in found:\n"
         "    if check['status'] != 'passed':\n"
@@ -593,14 +665,18 @@ def test_scikit_learns_own_checks_pass():
     assert int(count) > 40
 
 
+@pytest.fixture(scope="module")
+def scores_of_an_array():
+    with step_by_step():
+        return detector().fit(table(60, 1)).score_samples(table(60, 1))
+
+
 @pytest.mark.parametrize("library", [pandas, polars])
-def test_frames(library):
+def test_frames(few_steps, scores_of_an_array, library):
     frame = library.DataFrame({name: table(60, 1)[:, i] for i, name in enumerate("abcdef")})
     found = detector().fit(frame)
     assert list(found.feature_names_in_) == list("abcdef")
-    np.testing.assert_array_equal(
-        found.score_samples(frame), detector().fit(table(60, 1)).score_samples(table(60, 1))
-    )
+    np.testing.assert_array_equal(found.score_samples(frame), scores_of_an_array)
     with pytest.raises(ValueError, match="feature names"):
         found.predict(frame[list("bacdef")])
 
@@ -640,12 +716,13 @@ def test_one_row():
 def test_constant_columns_and_rows_all_alike():
     x = table(100, 1)
     x[:, 2] = 7.0
-    found = detector(epochs=100).fit(x)
+    found = detector(epochs=100, model_params=SMALL).fit(x)
     changed = x.copy()
     changed[:, 2] = 12.0
     assert np.isfinite(found.score_samples(x)).all()
     assert (found.predict(changed) == -1).mean() > 0.9
-    alike = detector().fit(np.ones((50, 4)))
+    with step_by_step():
+        alike = detector().fit(np.ones((50, 4)))
     assert (alike.predict(np.ones((5, 4))) == 1).all()
     assert (alike.predict(np.full((5, 4), 9.0)) == -1).all()
 
@@ -674,8 +751,6 @@ def test_bad_arguments_are_named(options):
 
 
 def test_mapped_files_and_pipelines(fitted, tmp_path):
-    import tensorflow as tf
-
     x = table(3000, 2)
     np.save(tmp_path / "x.npy", x)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -683,9 +758,11 @@ def test_mapped_files_and_pipelines(fitted, tmp_path):
     scores = fitted.score_samples(x)
     for rows in (mapped, pipeline, tf.data.Dataset.zip(pipeline, pipeline)):
         np.testing.assert_array_equal(fitted.score_samples(rows), scores)
-    expected = detector().fit(x).score_samples(x[:100])
+    one_level = {"noise_levels": (0.5,)}
+    expected = detector(**one_level).fit(x).score_samples(x[:100])
     for rows in (mapped, pipeline):
-        np.testing.assert_array_equal(detector().fit(rows).score_samples(x[:100]), expected)
+        found = detector(**one_level).fit(rows)
+        np.testing.assert_array_equal(found.score_samples(x[:100]), expected)
     with pytest.raises(ValueError, match="never ends"):
         fitted.predict(pipeline.repeat())
     with pytest.raises(ValueError, match="Rows 70 to 139 of the pipeline hold NaN"):

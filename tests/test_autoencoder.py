@@ -37,6 +37,17 @@ def test_a_rows_answers_do_not_depend_on_its_company():
     np.testing.assert_array_equal(model.reconstruction_error(rows[:100]), errors[:100])
 
 
+@pytest.mark.parametrize("units", [20, 100, 256])
+def test_a_rows_answers_do_not_depend_on_its_place(units):
+    """Some processors round the last rows of a batch otherwise, unless there is no rest."""
+    encoder, decoder = networks.mlp((units,), 7, (units + 1,))
+    model = autoencoders.Autoencoder(encoder, decoder)
+    row = RNG.normal(size=(1, units)).astype("float32")
+    for count, batch_size in ((1500, None), (300, 32), (300, 100), (70, 8), (70, 5)):
+        errors = model.reconstruction_error(np.repeat(row, count, axis=0), batch_size=batch_size)
+        assert len(set(errors.tolist())) == 1, (count, batch_size)
+
+
 def test_reconstruction_error_per_feature_and_in_small_batches(model, x):
     by_feature = model.reconstruction_error(x, per_feature=True)
     assert by_feature.shape == x.shape

@@ -1,6 +1,8 @@
 """Many steps in one program: the same training as Keras's loop, chosen the same way every time."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import autoencoders
+from autoencoders import datasets
 from autoencoders.training import choice, fused
 from tests import checks
 
@@ -81,6 +84,26 @@ def compiled_early(monkeypatch):
 # The same training -------------------------------------------------------------------------------
 
 
+class Trained(NamedTuple):
+    loop: choice.TrainingLoop
+    logs: dict
+    state: list
+
+
+@cache
+def _trained_with(loop, options):
+    """A run that several tests compare theirs with."""
+    options = dict(options)
+    x = datasets.digits()[0][0][:70]
+    if options.pop("sample_weight", False):
+        options["sample_weight"] = np.linspace(0.5, 2.0, len(x))
+    if options.pop("y", False):
+        options["y"] = np.flip(x, axis=1)
+    model = _compiled(_plain, loop)
+    logs = model.fit(x, epochs=4, verbose=0, **options).history
+    return Trained(model.training_loop, logs, checks._state(model))
+
+
 @pytest.mark.parametrize("loop", ["auto", "xla"])
 @pytest.mark.parametrize(
     "options",
@@ -95,19 +118,14 @@ def compiled_early(monkeypatch):
     ids=str,
 )
 def test_the_fused_loop_trains_as_kerass_does(loop, options, x):
-    options = dict(options)
-    if options.pop("sample_weight", False):
-        options["sample_weight"] = np.linspace(0.5, 2.0, len(x))
-    if options.pop("y", False):
-        options["y"] = np.flip(x, axis=1)
-    ours, theirs = _compiled(_plain, loop), _compiled(_plain, "keras")
-    logs = [m.fit(x, epochs=4, verbose=0, **options).history for m in (ours, theirs)]
-    assert (ours.training_loop.name, theirs.training_loop.name) == ("fused", "keras")
-    assert ours.training_loop.xla(0) == (loop == "xla")
-    assert logs[0].keys() == logs[1].keys()
-    for key in logs[0]:
-        np.testing.assert_allclose(logs[0][key], logs[1][key], rtol=1e-5)
-    for a, b in zip(checks._state(ours), checks._state(theirs), strict=True):
+    ours = _trained_with(loop, tuple(options.items()))
+    theirs = _trained_with("keras", tuple(options.items()))
+    assert (ours.loop.name, theirs.loop.name) == ("fused", "keras")
+    assert ours.loop.xla(0) == (loop == "xla")
+    assert ours.logs.keys() == theirs.logs.keys()
+    for key in ours.logs:
+        np.testing.assert_allclose(ours.logs[key], theirs.logs[key], rtol=1e-5)
+    for a, b in zip(ours.state, theirs.state, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
 
 
@@ -124,7 +142,10 @@ def test_xla_learns_as_well_where_it_draws_other_numbers(name, digits):
     losses = []
     for loop in ("xla", "keras"):
         keras.utils.set_random_seed(5)
-        model = autoencoders.get(name, input_shape=(8, 8, 1), hidden_units=(32,))
+        small = {"hidden_units": (32,)}
+        if name == "aae_mlp":
+            small["discriminator_units"] = (32, 32)
+        model = autoencoders.get(name, input_shape=(8, 8, 1), **small)
         model.compile("adam", **LOOPS[loop])
         losses.append(model.fit(digits[0], epochs=5, verbose=0).history["loss"][-1])
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
@@ -237,6 +258,30 @@ def test_compile_overrides_the_choice():
     assert _choose(10_000, jit_compile=False).xla_from is None
 
 
+def test_draws_that_xla_compiles_badly_are_counted(x):
+    """Keras's own layers draw in a way that XLA for CPUs takes ten times as long for."""
+    assert _choose(600, slow_draws=20).xla_from == 0
+    many = _choose(600, slow_draws=78_400)
+    assert many.xla_from is None
+    assert "78,400 draws" in many.reason
+
+    def model(layer, **parts):
+        encoder, decoder = autoencoders.networks.mlp((8, 8, 1), 4, (16,))
+        encoder = keras.Sequential([keras.Input((8, 8, 1)), layer, encoder])
+        own = autoencoders.Autoencoder(encoder, decoder, **parts)
+        own.compile("adam")
+        own.fit(x, batch_size=16, verbose=0)
+        (program,) = own._launches._programs._kept.values()
+        return own, fused.contents(program, 16).slow_draws
+
+    own, drawn = model(autoencoders.layers.MaskingNoise(0.1))
+    assert drawn == 0
+    own, drawn = model(keras.layers.Dropout(0.2), corruption=keras.layers.GaussianNoise(0.1))
+    assert drawn == 2 * 16 * 64
+    assert own.training_loop.xla_from is None
+    assert "keras.random" in own.training_loop.reason
+
+
 def test_convolutions_and_recurrences_go_without_xla_on_a_cpu(x):
     layers = keras.layers
     convolutional = autoencoders.Autoencoder(
@@ -298,13 +343,20 @@ def test_the_choice_does_not_depend_on_what_is_compiled(x, compiled_early):
         np.testing.assert_array_equal(a, b)
 
 
+@cache
+def _whole_run(build):
+    """The state after five epochs, the last three of them in XLA's programs."""
+    model = _compiled(build, "auto")
+    model.fit(datasets.digits()[0][0][:70], epochs=5, batch_size=16, verbose=0)
+    return checks._state(model)
+
+
 @pytest.mark.parametrize("build", [_plain, _vae])
 @pytest.mark.parametrize("stop", [1, 3])
 def test_a_run_goes_on_as_it_was_chosen(build, stop, x, compiled_early, monkeypatch, tmp_path):
     """Before and after XLA sets in, and whatever the rule would choose by the time of resuming."""
     options = {"batch_size": 16, "verbose": 0}
-    whole = _compiled(build, "auto")
-    whole.fit(x, epochs=5, **options)
+    whole = _whole_run(build)
     first = _compiled(build, "auto")
     first.fit(x, epochs=stop, **options)
     first.save(tmp_path / "model.keras")
@@ -312,7 +364,7 @@ def test_a_run_goes_on_as_it_was_chosen(build, stop, x, compiled_early, monkeypa
     loaded = autoencoders.load(tmp_path / "model.keras")
     loaded.fit(x, epochs=5, initial_epoch=stop, **options)
     assert loaded.training_loop.xla_from == 2
-    for a, b in zip(checks._state(whole), checks._state(loaded), strict=True):
+    for a, b in zip(whole, checks._state(loaded), strict=True):
         np.testing.assert_array_equal(a, b)
     loaded.fit(x, **options)  # a run of its own
     assert loaded.training_loop.xla_from != 2

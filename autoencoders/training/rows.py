@@ -1,7 +1,8 @@
 """Run a function over the rows of an array, in batches of one fixed, padded shape.
 
-The results for a row do not depend on how many or which rows come with it: the last bits of a
-matrix product differ between batch shapes, so there is only one for rows of a shape.
+The results for a row do not depend on how many or which rows come with it, nor on its place among
+them: the last bits of a matrix product differ between batch shapes, so there is only one for rows
+of a shape, and it is one in which all places are alike.
 """
 
 import numpy as np
@@ -11,7 +12,11 @@ from autoencoders.training.graphs import Graphs
 
 # Rows at once: enough that launching a program costs little, few enough to stay in cache.
 _BATCH_BYTES = 2**22
-_FEWEST, _MOST = 32, 1024
+_FEWEST, _MOST = 48, 1008
+
+# Matrix products take rows in blocks, whose size depends on the processor, and round rows that are
+# left over otherwise. Batches of these sizes leave none: a multiple of the largest, or a divisor.
+_WITHOUT_REST = (48, 24, 12, 6, 3, 2, 1)
 
 
 class RowRunner(Graphs):
@@ -29,7 +34,7 @@ class RowRunner(Graphs):
             function: From a tensor `(batch_size, ...)` (for each array in `x`) to a tensor, or a
                 tuple of them, with the same first axis.
             x: NumPy array, or a tuple of them with as many rows.
-            batch_size: Rows at once; from the size of a row unless given.
+            batch_size: The most rows at once; from the size of a row unless given.
             row_bytes: What the function holds of a row at once, where that is more than the row.
 
         Returns:
@@ -39,7 +44,9 @@ class RowRunner(Graphs):
         count = len(arrays[0])
         own = sum(int(np.prod(a.shape[1:])) * a.itemsize for a in arrays)
         row_bytes = max(own, row_bytes, 1)
-        batch_size = batch_size or int(np.clip(_BATCH_BYTES // row_bytes, _FEWEST, _MOST))
+        most = batch_size or int(np.clip(_BATCH_BYTES // row_bytes, _FEWEST, _MOST))
+        block = next(size for size in _WITHOUT_REST if size <= most)
+        batch_size = most - most % block
         specs = tuple(tf.TensorSpec((batch_size, *a.shape[1:]), a.dtype) for a in arrays)
         self.refresh()
         key = (name, specs)
