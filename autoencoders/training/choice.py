@@ -24,10 +24,13 @@ _ROW = 1.6e-11
 _LONG_EPOCH = 1.0
 _SHORT_EPOCHS = 5.0
 
-# What XLA saves of a step, in seconds, and what it takes for each number that `keras.random` draws
-# (see `draws`, which is for layers of one's own as well).
-_XLA_SAVES = 0.4e-3
-_SLOW_DRAW = 0.4e-6
+# What XLA saves on two CPU cores, in seconds: of a step by itself, and of each weight's update. And
+# what it loses, at each number that a step draws, and at each that `keras.random` draws (see
+# `draws`). Measured on dense models of up to 6 million weights that draw up to 6 million numbers.
+_SAVED_STEP = 0.15e-3
+_SAVED_UPDATE = 4e-9
+_LOST_DRAW = 30e-9
+_LOST_SLOW_DRAW = 450e-9
 
 # XLA on the CPU has no fast convolutions (their gradients run up to fifty times slower), and
 # recurrent networks gain less from it than it takes to compile them.
@@ -83,7 +86,7 @@ def choose(steps, batch_size, weights, contents, jit_compile="auto"):
     epoch = steps * (_STEP + weights * (_UPDATE + _ROW * batch_size))
     start = 0 if epoch >= _LONG_EPOCH else math.ceil(_SHORT_EPOCHS / epoch)
     try:
-        operations, slow_draws = contents(start == 0)
+        operations, draws, slow_draws = contents(start == 0)
     except Exception as error:  # XLA lacks something; if it is something else, it will show
         if start > 0 or isinstance(error, tf.errors.ResourceExhaustedError):
             raise
@@ -92,8 +95,9 @@ def choose(steps, batch_size, weights, contents, jit_compile="auto"):
         found = sorted(name for name in operations if name.startswith(_SLOW_ON_CPU))
         if found:
             return TrainingLoop("fused", None, f"XLA is slow at {found[0]} on a CPU")
-        if slow_draws * _SLOW_DRAW > _XLA_SAVES:
-            reason = f"XLA is slow at {slow_draws:,} draws of `keras.random` on a CPU"
+        lost = draws * _LOST_DRAW + slow_draws * _LOST_SLOW_DRAW
+        if lost > _SAVED_STEP + weights * _SAVED_UPDATE:
+            reason = f"on a CPU XLA loses more at {draws:,} random numbers a step than it saves"
             return TrainingLoop("fused", None, reason)
     when = "an epoch outweighs" if start == 0 else f"{start} epochs outweigh"
     return TrainingLoop("fused", start, f"{when} what XLA takes to compile")

@@ -223,33 +223,43 @@ class Contents(NamedTuple):
 
     Attributes:
         operations: The types of its operations, those of functions that it calls included.
-        slow_draws: How many random numbers a step draws in a way that XLA compiles badly for CPUs.
-            Keras's own layers do, and whatever else calls `keras.random`; see `draws`.
+        draws: How many random numbers a step draws.
+        slow_draws: How many of them are drawn in a way that XLA compiles badly for CPUs. Keras's
+            own layers do, and whatever else calls `keras.random`; see `draws`.
     """
 
     operations: frozenset
+    draws: int = 0
     slow_draws: int = 0
+
+
+# What makes the key of a generator that TensorFlow selects. XLA computes it anew for every number.
+_SELECTS = "StatelessRandomGetKeyCounter"
+_DRAWS = (
+    "StatelessRandomNormalV2",
+    "StatelessRandomUniformV2",
+    "StatelessRandomUniformIntV2",
+    "StatelessTruncatedNormalV2",
+)
 
 
 def contents(program, batch_size):
     """The `Contents` of a program whose batches have this size."""
     definition = program.graph.as_graph_def(add_shapes=True)
     functions = [definition.node, *(function.node_def for function in definition.library.function)]
-    return Contents(
-        frozenset(node.op for nodes in functions for node in nodes),
-        sum(_slow_draws(nodes, batch_size) for nodes in functions),
-    )
+    operations, draws, slow_draws = set(), 0, 0
+    for nodes in functions:
+        operations.update(node.op for node in nodes)
+        keys = {node.name for node in nodes if node.op == _SELECTS}
+        for node in nodes:
+            if node.op in _DRAWS:
+                size = _size(node, batch_size)
+                draws += size
+                slow_draws += size * any(name.partition(":")[0] in keys for name in node.input)
+    return Contents(frozenset(operations), draws, slow_draws)
 
 
-def _slow_draws(nodes, batch_size):
-    # This operation makes the key of a generator that TensorFlow selects. XLA computes it anew for
-    # every number that is drawn.
-    keys = {node.name for node in nodes if node.op == "StatelessRandomGetKeyCounter"}
-    shapes = [
-        shape
-        for node in nodes
-        if any(name.partition(":")[0] in keys for name in node.input)
-        for shape in node.attr["_output_shapes"].list.shape
-    ]
-    sizes = [[batch_size if d.size < 0 else d.size for d in shape.dim] for shape in shapes]
-    return sum(math.prod(size) for size in sizes)
+def _size(node, batch_size):
+    """How many numbers an operation puts out; a size that is open is the batch's."""
+    (shape,) = node.attr["_output_shapes"].list.shape
+    return math.prod(batch_size if d.size < 0 else d.size for d in shape.dim)
