@@ -77,8 +77,8 @@ def choose(steps, batch_size, weights, contents, jit_compile="auto"):
         steps: Steps in an epoch.
         batch_size: Rows in a batch.
         weights: Numbers that a step updates; those of several phases count for each.
-        contents: Gives the `fused.Contents` of a step, once it is traced for XLA or not, as its
-            argument says.
+        contents: Gives the `fused.Contents` of a step, traced for the batches that XLA would
+            compile it for, or that it would run on without, as its argument says.
         jit_compile: As in `compile`: whether to use XLA, or "auto".
     """
     if jit_compile != "auto":

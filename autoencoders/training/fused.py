@@ -196,7 +196,11 @@ class Programs(Graphs):
             tf.while_loop(lambda number: number < end, body, (begin,))
             return result()
 
-        return self._program((name, spec, xla), loop, spec, xla)
+        program = self._program((name, spec), loop, spec)
+        if not xla:
+            return program
+        # XLA takes the graph that is there: most of the time before its own goes into tracing one.
+        return self._program((name, spec, "xla"), program, spec, jit_compile=True)
 
     def outputs(self, name, step, spec, dtype):
         """A program that runs a step over a chunk, for what it returns: rows of this dtype."""
@@ -206,13 +210,13 @@ class Programs(Graphs):
             rows = tf.map_fn(step, chunk, fn_output_signature=dtype, parallel_iterations=1)
             return tf.reshape(rows, tf.concat([[-1], tf.shape(rows)[2:]], axis=0))
 
-        return self._program((name, spec), loop, spec, xla=False)
+        return self._program((name, spec), loop, spec)
 
-    def _program(self, key, loop, spec, xla):
+    def _program(self, key, loop, spec, jit_compile=None):
         def make():
             chunk = tuple(tf.TensorSpec((None, *part.shape), part.dtype) for part in spec)
             number = tf.TensorSpec((), tf.int32)
-            program = tf.function(loop, jit_compile=xla or None, autograph=False)
+            program = tf.function(loop, jit_compile=jit_compile, autograph=False)
             return program.get_concrete_function(chunk, number, number)
 
         return self.get(key, make)

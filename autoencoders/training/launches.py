@@ -132,7 +132,7 @@ class Launches:
         feed.begin(xla=self.training_loop.xla(epoch))
 
     def _contents(self, feed, xla):
-        program = self._updates("train", feed, feed.program_size(xla), xla)
+        program = self._updates("train", feed, feed.program_size(xla), xla=False)
         return contents(program, feed.batch_size)
 
     def _update(self, loop, launch):
