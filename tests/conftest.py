@@ -30,7 +30,7 @@ def _free():
 
 @pytest.fixture(scope="session")
 def digits():
-    """`(x_train, x_test)` of the digits: whole batches of 32, since a rest takes another program."""
+    """`(x_train, x_test)` of the digits: whole batches, as a rest would take another program."""
     from autoencoders import datasets
 
     (x_train, _), (x_test, _) = datasets.digits()

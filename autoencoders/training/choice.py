@@ -85,12 +85,7 @@ def choose(steps, batch_size, weights, contents, jit_compile="auto"):
         return TrainingLoop("fused", 0 if jit_compile else None, f"jit_compile={jit_compile}")
     epoch = steps * (_STEP + weights * (_UPDATE + _ROW * batch_size))
     start = 0 if epoch >= _LONG_EPOCH else math.ceil(_SHORT_EPOCHS / epoch)
-    try:
-        operations, draws, slow_draws = contents(start == 0)
-    except Exception as error:  # XLA lacks something; if it is something else, it will show
-        if start > 0 or isinstance(error, tf.errors.ResourceExhaustedError):
-            raise
-        return without_xla(error)
+    operations, draws, slow_draws = contents(start == 0)
     if not tf.config.list_logical_devices("GPU"):
         found = sorted(name for name in operations if name.startswith(_SLOW_ON_CPU))
         if found:
