@@ -1,9 +1,9 @@
 """Random numbers: those of `keras.random`, to the bit, in a form that XLA compiles well.
 
-`keras.random` lets TensorFlow select the generator, which XLA for CPUs compiles into something more
-than ten times slower than the Philox generator asked for by name (Salmon et al., "Parallel random
-numbers: as easy as 1, 2, 3", SC 2011), although that is the one it selects. Layers, priors,
-penalties and corruptions draw here. Under another Keras backend this is `keras.random` itself.
+`keras.random` lets TensorFlow select the generator. TensorFlow selects Philox (Salmon et al.,
+"Parallel random numbers: as easy as 1, 2, 3", SC 2011), and yet XLA for CPUs makes of it something
+more than ten times slower than of Philox asked for by name. Layers, priors, penalties and
+corruptions draw here. Under another Keras backend these functions are those of `keras.random`.
 """
 
 import keras

@@ -95,7 +95,6 @@ def main():
     parser.add_argument(
         "--models",
         nargs="*",
-        choices=[*TASKS, *FAMILIES, *(name for name in DRAWING if name not in FAMILIES)],
         help="some of a table's rows alone",
     )
     parser.add_argument("--rounds", type=int, default=7)
@@ -105,6 +104,11 @@ def main():
     parser.add_argument("--families", action="store_true", help="a model of each family instead")
     parser.add_argument("--loops", action="store_true", help="the choice of the loop instead")
     arguments = parser.parse_args()
+    known = list(TASKS)
+    if arguments.families or arguments.loops:
+        known = list(FAMILIES) if arguments.families else DRAWING
+    if unknown := set(arguments.models or ()) - set(known):
+        parser.error(f"not in this table: {sorted(unknown)}")
     if arguments.digits:
         whole_fits(arguments.rounds)
         return
@@ -212,7 +216,7 @@ def loops(images, labels, rounds, names, epochs=5):
             peer.problem or f"{statistics.median(peer.seconds):.1f}" for peer in (chosen, *others)
         ]
         ran = [median_ratio(chosen, other) for other in others if not other.problem]
-        rows.append([name, *cells, f"{min(ran):.2f}"])
+        rows.append([name, *cells, "" if chosen.problem or not ran else f"{min(ran):.2f}"])
     table(["", *LOOPS, "chosen over the faster"], rows)
 
 

@@ -66,7 +66,7 @@ class Peer:
 
 
 def take_turns(peers, rounds, warm_up=True):
-    """Warm every peer up, then let them take turns; slow ones once, the others `rounds` times."""
+    """Let peers take turns, warmed up or not; slow ones once, the others `rounds` times."""
     for peer in peers:
         if warm_up and not peer.problem:
             peer.first = peer.turn()

@@ -46,7 +46,11 @@ def main():
         sys.exit("A side broke off: see above.")
     old, new = (Side(folder / side) for side in sides)
     worst = _table(old, new, arguments)
-    print(f"{len(new.logged)} runs on each side, {time.perf_counter() - start:.0f} s")
+    failed = sum("error" in run for run in new.logged.values())
+    seconds = time.perf_counter() - start
+    print(f"{len(new.logged)} runs, {failed} of them with an error on both sides, {seconds:.0f} s")
+    if not new.logged:
+        sys.exit(f"No run is called {arguments.cases!r}.")
     sys.exit(worst)
 
 

@@ -60,7 +60,7 @@ def vae(**options):
 def step_by_step():
     """Training without a program: a few steps take less time than making one.
 
-    Programs are what the tests train with that look at training itself.
+    Tests of training itself train with programs.
     """
     tf.config.run_functions_eagerly(True)
     try:

@@ -124,12 +124,16 @@ def test_train_gives_every_model_the_data_it_takes(name, tmp_path):
 def test_an_interrupted_training_goes_on(tmp_path, monkeypatch):
     """The same command, after Ctrl-C, ends with the same weights as without it.
 
-    XLA sets in on the way, which it else does after hundreds of epochs of so small a network.
+    XLA sets in on the way, as it would otherwise do only after hundreds of epochs of so small a
+    network.
     """
     monkeypatch.setattr(choice, "_SHORT_EPOCHS", 0.05)
+    chosen, choose = [], choice.choose
+    monkeypatch.setattr(choice, "choose", lambda *a: chosen.append(choose(*a)) or chosen[-1])
     small = ["--epochs", "100", "--batch-size", "479", "--set", "hidden_units=[]"]
     arguments = ["train", "vae_mlp", "--data", "digits", *small, "--save"]
     _in_this_process(*arguments, tmp_path / "straight.weights.h5")
+    assert 0 < chosen[0].xla_from < 90
     # As `python -m autoencoders`, but heeding Ctrl-C where the tests run in the background.
     code = (
         "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "

@@ -207,7 +207,7 @@ def test_a_collapsed_codebook_recovers_by_revival_alone(digits, decay, collapse)
         if decay is not None:
             bottleneck.sums.assign(codebook)
         before = model.evaluate(digits[1], batch_size=360, verbose=0, return_dict=True)
-        model.fit(digits[0][:1408], batch_size=32, epochs=4, verbose=0)
+        model.fit(digits[0], batch_size=32, epochs=4, verbose=0)
         after = model.evaluate(digits[1], batch_size=360, verbose=0, return_dict=True)
         assert before["perplexity"] == pytest.approx(1.0)
         perplexity[revive] = after["perplexity"]

@@ -31,7 +31,7 @@ def _moved(before, now):
     if isinstance(before, list):
         return [] if before == now else [f"were {before}, are {now}"]
     lines = [f"{key} is gone" for key in before if key not in now]
-    lines += [f"{key} is new" for key in now if key not in before]
+    lines += [f"{key} is new (fine with a default)" for key in now if key not in before]
     both = [key for key in before if key in now and before[key] != now[key]]
     return lines + [f"{key} was {before[key]}, is {now[key]}" for key in both]
 

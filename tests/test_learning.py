@@ -127,4 +127,3 @@ def test_fine_tuning_takes_half_the_epochs(name, digits):
     reached = history("mnist", 10) <= goal
     print(name, goal, "reached after epoch", 1 + reached.argmax())
     assert reached.any()
-    assert 1 + reached.argmax() <= 10

@@ -123,6 +123,44 @@ def test_sample_weight_counts_a_row_that_often(x):
             assert weighted[term] == pytest.approx(repeated[term], rel=1e-5), term
 
 
+@pytest.mark.parametrize("name", ["cvae_mlp", "aae_mlp"])
+def test_labels_and_phases_with_weights_in_pipelines_and_in_half_precision(name, digits):
+    """What takes labels and what has several phases, in every form of data, in programs."""
+    small = {"input_shape": (8, 8, 1), "hidden_units": (16,)}
+    if name == "aae_mlp":
+        small["discriminator_units"] = (16,)
+    x = digits[0][:96]
+    y = np.arange(96, dtype="int32") % 10 if name == "cvae_mlp" else x
+    pair, ones = tf.data.Dataset.from_tensor_slices((x, y)).batch(32), np.ones(96)
+    keras.utils.set_random_seed(0)
+    model = autoencoders.get(name, **small)
+    weighted = model.fit(x, y, batch_size=32, sample_weight=ones, verbose=0).history
+    keras.utils.set_random_seed(0)
+    plain = autoencoders.get(name, **small).fit(x, y, batch_size=32, verbose=0).history
+    assert weighted.keys() == plain.keys()
+    for term, values in weighted.items():
+        np.testing.assert_allclose(values, plain[term], rtol=1e-5)
+    evaluated = model.evaluate(x, y, sample_weight=ones, verbose=0)
+    history = model.fit(pair, verbose=0, validation_data=(x, y)).history
+    assert np.isfinite(list(history.values())).all()
+    assert evaluated != model.evaluate(x, y, sample_weight=ones, verbose=0)
+    assert model.evaluate(pair, verbose=0) == pytest.approx(
+        model.evaluate(x, y, sample_weight=ones, verbose=0), rel=1e-5
+    )
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        half = autoencoders.get(name, **small)
+        history = half.fit(x, y, batch_size=32, epochs=2, verbose=0).history
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert half.training_loop.name == "fused"
+    assert np.isfinite(list(history.values())).all()
+    assert all(
+        isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        for optimizer in half.phase_optimizers.values()
+    )
+
+
 def test_penalties_and_regularizers_are_terms_of_their_own(x):
     encoder, decoder = networks.mlp((6,), 3)
     encoder = keras.Sequential([*encoder.layers, keras.layers.ActivityRegularization(l2=0.5)])

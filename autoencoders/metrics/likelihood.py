@@ -15,7 +15,7 @@ from keras import ops
 from autoencoders import divergences, losses, priors
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.datasets.checks import check_integers
-from autoencoders.training.rows import RowRunner
+from autoencoders.training.rows import RowRunner, size_without_rest
 
 # Codes decoded at once: enough that launching a program costs little, few enough to stay in cache.
 _BATCH_BYTES = 2**22
@@ -94,7 +94,7 @@ def log_likelihood(model, x, num_samples=5000, *, prior=None, batch_size=None, s
         num_samples: k.
         prior: p(z), with a `log_prob`; the one that the model was trained with unless given.
             `model.prior` is the one that `fit_prior` fitted.
-        batch_size: Codes decoded at once; it bounds memory, whatever `num_samples`.
+        batch_size: The most codes decoded at once; it bounds memory, whatever `num_samples`.
         seed: Integer, 0 or more. A row's draws follow from it and from the row's number alone.
 
     Returns:
@@ -128,7 +128,7 @@ def elbo(model, x, num_samples=1, *, prior=None, batch_size=None, seed=0):
         x: Array `(n, *input_shape)`; with labels `(x, labels)`, for a model that needs them.
         num_samples: Draws of z for each row.
         prior: As in `log_likelihood`.
-        batch_size: Codes decoded at once; it bounds memory, whatever `num_samples`.
+        batch_size: The most codes decoded at once; it bounds memory, whatever `num_samples`.
         seed: Integer, 0 or more. A row's draws follow from it and from the row's number alone.
 
     Returns:
@@ -288,7 +288,8 @@ class _Draws:
         # several rows.
         self._chunk = math.ceil(num_samples / math.ceil(num_samples / batch_size))
         block = int(np.clip(_BLOCK_BYTES // self.posterior.row_bytes(self._chunk), 1, _MOST))
-        self._rows_at_once = min(max(batch_size // self._chunk, 1), block, len(self._rows[0]))
+        most = min(max(batch_size // self._chunk, 1), block, len(self._rows[0]))
+        self._rows_at_once = size_without_rest(most)
         self._block = block - block % self._rows_at_once
 
     def blocks(self):

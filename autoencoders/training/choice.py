@@ -24,9 +24,10 @@ _ROW = 1.6e-11
 _LONG_EPOCH = 1.0
 _SHORT_EPOCHS = 5.0
 
-# What XLA saves on two CPU cores, in seconds: of a step by itself, and of each weight's update. And
-# what it loses, at each number that a step draws, and at each that `keras.random` draws (see
-# `draws`). Measured on dense models of up to 6 million weights that draw up to 6 million numbers.
+# What XLA saves on two CPU cores, in seconds: at a step by itself, and at each weight's update.
+# What it loses there: at each number that a step draws, and at each that `keras.random` draws in it
+# (see `draws`). Measured on dense models of up to 6 million weights that draw up to 6 million
+# numbers.
 _SAVED_STEP = 0.15e-3
 _SAVED_UPDATE = 4e-9
 _LOST_DRAW = 30e-9

@@ -174,7 +174,7 @@ def _aligned(shape, dtype):
 class Programs(Graphs):
     """A model's steps as loops over chunks."""
 
-    def updates(self, name, step, result, spec, xla=False):
+    def updates(self, name, step, result, spec, xla=False, own_graph=False):
         """A program that runs a step over a chunk, for what it does to the model's variables.
 
         Args:
@@ -183,6 +183,8 @@ class Programs(Graphs):
             result: Function of nothing, for what the program returns in the end.
             spec: The batch's, as `Feed.spec` gives it. XLA wants one with a size.
             xla: Whether XLA compiles the program.
+            own_graph: Whether that is of a step traced for XLA, which does a few operations
+                otherwise; if not, it is of the graph that runs without XLA as well.
 
         Returns:
             Concrete function of a chunk and the span of batches in it.
@@ -196,11 +198,11 @@ class Programs(Graphs):
             tf.while_loop(lambda number: number < end, body, (begin,))
             return result()
 
-        program = self._program((name, spec), loop, spec)
+        if not (xla and own_graph):
+            loop = self._program((name, spec), loop, spec)
         if not xla:
-            return program
-        # XLA takes the graph that is there: most of the time before its own goes into tracing one.
-        return self._program((name, spec, "xla"), program, spec, jit_compile=True)
+            return loop
+        return self._program((name, spec, "xla"), loop, spec, jit_compile=True)
 
     def outputs(self, name, step, spec, dtype):
         """A program that runs a step over a chunk, for what it returns: rows of this dtype."""
@@ -227,7 +229,7 @@ class Contents(NamedTuple):
 
     Attributes:
         operations: The types of its operations, those of functions that it calls included.
-        draws: How many random numbers a step draws.
+        draws: How many uniform and normal random numbers a step draws.
         slow_draws: How many of them are drawn in a way that XLA compiles badly for CPUs. Keras's
             own layers do, and whatever else calls `keras.random`; see `draws`.
     """
@@ -264,6 +266,8 @@ def contents(program, batch_size):
 
 
 def _size(node, batch_size):
-    """How many numbers an operation puts out; a size that is open is the batch's."""
-    (shape,) = node.attr["_output_shapes"].list.shape
-    return math.prod(batch_size if d.size < 0 else d.size for d in shape.dim)
+    """How many numbers an operation puts out; a size that is not known is the batch's."""
+    shapes = node.attr["_output_shapes"].list.shape
+    if not shapes or shapes[0].unknown_rank:
+        return batch_size
+    return math.prod(batch_size if d.size < 0 else d.size for d in shapes[0].dim)

@@ -143,7 +143,7 @@ class Launches:
                 logs = self._updates(loop, feed, size, xla)(*arguments)
             except tf.errors.ResourceExhaustedError:
                 raise
-            except Exception as error:  # XLA lacks something, in tracing or in compiling
+            except Exception as error:  # if it is not XLA's, it comes again without XLA
                 if not xla or self.jit_compile is True:
                     raise
                 self.training_loop = choice.without_xla(error)
@@ -153,7 +153,10 @@ class Launches:
 
     def _updates(self, loop, feed, size, xla):
         step, result = getattr(self._model, f"{loop}_step"), self._model.get_metrics_result
-        return self._programs.updates(loop, step, result, feed.spec(size), xla)
+        # Who asks for XLA gets all that it can do. Where it is chosen here, the step was traced
+        # before to look at it, and a second trace would take longer than compiling does.
+        own_graph = self.jit_compile is True
+        return self._programs.updates(loop, step, result, feed.spec(size), xla, own_graph)
 
     def _reconstruct(self, feed, steps):
         """The reconstruction of the next batches."""

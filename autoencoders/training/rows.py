@@ -12,11 +12,24 @@ from autoencoders.training.graphs import Graphs
 
 # Rows at once: enough that launching a program costs little, few enough to stay in cache.
 _BATCH_BYTES = 2**22
-_FEWEST, _MOST = 48, 1008
+_FEWEST, _MOST = 48, 1056
 
-# Matrix products take rows in blocks, whose size depends on the processor, and round rows that are
-# left over otherwise. Batches of these sizes leave none: a multiple of the largest, or a divisor.
-_WITHOUT_REST = (48, 24, 12, 6, 3, 2, 1)
+# A matrix product takes its rows in blocks, and on some processors the rows that are left over come
+# out with other last bits. In batches of these sizes, or multiples of the largest, all rows come
+# out alike: so it was measured on a processor with AVX-512, where other sizes differ.
+_ALIKE = (48, 24, 12, 6, 3, 2, 1)
+
+
+def size_without_rest(most):
+    """The largest batch of at most so many rows in which all places are alike.
+
+    Raises:
+        ValueError: not a positive integer.
+    """
+    if not isinstance(most, (int, np.integer)) or most < 1:
+        raise ValueError(f"`batch_size` must be a positive integer, got {most!r}.")
+    block = next(size for size in _ALIKE if size <= most)
+    return int(most - most % block)
 
 
 class RowRunner(Graphs):
@@ -44,9 +57,9 @@ class RowRunner(Graphs):
         count = len(arrays[0])
         own = sum(int(np.prod(a.shape[1:])) * a.itemsize for a in arrays)
         row_bytes = max(own, row_bytes, 1)
-        most = batch_size or int(np.clip(_BATCH_BYTES // row_bytes, _FEWEST, _MOST))
-        block = next(size for size in _WITHOUT_REST if size <= most)
-        batch_size = most - most % block
+        if batch_size is None:
+            batch_size = int(np.clip(_BATCH_BYTES // row_bytes, _FEWEST, _MOST))
+        batch_size = size_without_rest(batch_size)
         specs = tuple(tf.TensorSpec((batch_size, *a.shape[1:]), a.dtype) for a in arrays)
         self.refresh()
         key = (name, specs)

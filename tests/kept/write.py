@@ -2,8 +2,8 @@
 
     python tests/kept/write.py
 
-They go into a folder of that version's name, which must not be there yet: kept files are never
-written anew. By hand, for single ones while a set is made: `write.py NAME ...`.
+They go into a folder of that version's name. `write.py NAME ...` adds single ones to a set. What is
+there is never written anew.
 """
 
 import json
@@ -21,10 +21,12 @@ import autoencoders
 
 def main(names):
     folder = Path(__file__).parent / autoencoders.__version__
-    if folder.exists() and not names:
-        sys.exit(f"{folder} is there already, and what it holds is a promise.")
+    names = names or list(cases.CASES)
+    there = [name for name in names if (folder / f"{name}.keras").exists()]
+    if there:
+        sys.exit(f"{folder} holds {there} already, and what it holds is a promise.")
     folder.mkdir(exist_ok=True)
-    for name in names or cases.CASES:
+    for name in names:
         write(folder, name, cases.CASES[name])
         print(name, flush=True)
     print(f"{sum(file.stat().st_size for file in folder.iterdir()) / 2**20:.2f} MiB in {folder}")
