@@ -6,7 +6,7 @@ import pytest
 import scipy.ndimage
 
 import autoencoders
-from autoencoders import metrics
+from autoencoders import datasets, metrics
 
 
 def test_a_linear_autoencoder_finds_the_principal_subspace(digits):
@@ -59,9 +59,9 @@ def test_denoising_beats_a_plain_autoencoder_on_noisy_input(digits):
     assert error["denoising_mlp"] < 0.7 * error["ae_mlp"]
 
 
-def test_every_unit_of_a_k_sparse_autoencoder_fires(digits):
+def test_every_unit_of_a_k_sparse_autoencoder_fires():
     """Gao et al. (2024): few units die if the decoder begins as the encoder's transpose."""
-    x, _ = digits
+    (x, _), _ = datasets.digits()
     x = x - x.mean(axis=0)
     silent = {}
     for start in ("tied", "transposed", "drawn"):
