@@ -26,7 +26,7 @@ thorough: $(VENV)/installed
 	$(BIN)/python -m pytest -m thorough
 
 # Trains the kept and the registered models with an earlier commit and with this one, and compares
-# the bits: OLD=a commit. Twenty minutes.
+# the bits: OLD=a commit. Half an hour.
 compatible: $(VENV)/installed
 	$(BIN)/python -m tests.compatible $(OLD)
 
