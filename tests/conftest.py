@@ -30,11 +30,11 @@ def _free():
 
 @pytest.fixture(scope="session")
 def digits():
-    """`(x_train, x_test)` of the digits: whole batches, as a rest would take another program."""
+    """`(x_train, x_test)` of the digits."""
     from autoencoders import datasets
 
     (x_train, _), (x_test, _) = datasets.digits()
-    return x_train[:1408], x_test
+    return x_train, x_test
 
 
 @pytest.fixture(scope="session")
