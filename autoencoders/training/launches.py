@@ -153,8 +153,8 @@ class Launches:
 
     def _updates(self, loop, feed, size, xla):
         step, result = getattr(self._model, f"{loop}_step"), self._model.get_metrics_result
-        # An explicit `jit_compile=True` gets a step traced for XLA. Where XLA is chosen here, the step
-        # was traced already, to look at it, and XLA compiles that graph.
+        # An explicit `jit_compile=True` gets a step traced for XLA. Where XLA is chosen here, the
+        # step was traced already, to look at it, and XLA compiles that graph.
         own_graph = self.jit_compile is True
         return self._programs.updates(loop, step, result, feed.spec(size), xla, own_graph)
 
