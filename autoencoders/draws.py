@@ -1,16 +1,17 @@
 """Random numbers: those of `keras.random`, to the bit, in a form that XLA compiles well.
 
-`keras.random` lets TensorFlow select the generator. TensorFlow selects Philox (Salmon et al.,
-"Parallel random numbers: as easy as 1, 2, 3", SC 2011), and yet XLA for CPUs makes of it something
-more than ten times slower than of Philox asked for by name. Layers, priors, penalties and
-corruptions draw here. Under another Keras backend these functions are those of `keras.random`.
+TensorFlow draws by Philox (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011)
+from a key and a counter, which it makes of the seed. XLA for CPUs makes them anew for every number,
+which takes ten times as long as the draw, unless something stands between that it cannot fuse.
+Layers, priors, penalties and corruptions draw here. Under another Keras backend these functions are
+those of `keras.random`.
 """
 
 import keras
-from keras import ops
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
+    from tensorflow import raw_ops as raw
 
     def normal(shape, *, dtype=None, seed):
         """Draw from the standard normal distribution.
@@ -28,7 +29,7 @@ if keras.backend.backend() == "tensorflow":
             TypeError: a `seed` of another type.
         """
         dtype = dtype or keras.config.floatx()
-        return tf.random.stateless_normal(shape, dtype=dtype, **_source(seed))
+        return raw.StatelessRandomNormalV2(shape=_shape(shape), dtype=dtype, **_source(seed))
 
     def uniform(shape, minval=0.0, maxval=1.0, *, dtype=None, seed):
         """Draw evenly from `minval` (included) to `maxval` (excluded).
@@ -47,9 +48,8 @@ if keras.backend.backend() == "tensorflow":
         """
         dtype = dtype or keras.config.floatx()
         low, high = (tf.cast(bound, dtype) for bound in (minval, maxval))
-        return tf.random.stateless_uniform(
-            shape, minval=low, maxval=high, dtype=dtype, **_source(seed)
-        )
+        unit = raw.StatelessRandomUniformV2(shape=_shape(shape), dtype=dtype, **_source(seed))
+        return unit * (high - low) + low
 
     def randint(shape, minval, maxval, *, seed):
         """Draw integers evenly from `minval` (included) to `maxval` (excluded).
@@ -65,25 +65,32 @@ if keras.backend.backend() == "tensorflow":
         Raises:
             TypeError: a `seed` of another type.
         """
-        return tf.random.stateless_uniform(
-            shape, minval=minval, maxval=maxval, dtype="int32", **_source(seed)
+        low, high = (tf.cast(bound, "int32") for bound in (minval, maxval))
+        return raw.StatelessRandomUniformIntV2(
+            shape=_shape(shape), minval=low, maxval=high, **_source(seed)
         )
 
+    def _shape(shape):
+        """As one tensor: a part of it may not be known before the program runs."""
+        return tf.convert_to_tensor(shape, "int32")
+
     def _source(seed):
-        """What Keras would draw from: `seed` and `alg` of TensorFlow's functions."""
+        """What Keras would draw from: `key`, `counter` and `alg` of TensorFlow's operations."""
         if isinstance(seed, keras.random.SeedGenerator):
-            state, generator = seed.next(), "philox"
+            state = seed.next()
         elif isinstance(seed, int):
-            # A constant within a program: TensorFlow would scramble it before XLA could, and
-            # otherwise than XLA does. Left to TensorFlow, the generator gives Keras's numbers.
-            state, generator = ops.convert_to_tensor([seed, 0], "int64"), "auto_select"
+            state = tf.constant([seed, 0], "int64")
         else:
             raise TypeError(
                 f"`seed` must be an integer or a keras.random.SeedGenerator, got {seed!r}."
             )
         # Keras keeps the state as int64, and TensorFlow's generators take int32.
-        key = tf.cast(tf.math.floormod(state, tf.int32.max - 1), "int32")
-        return {"seed": key, "alg": generator}
+        state = tf.cast(tf.math.floormod(state, tf.int32.max - 1), "int32")
+        key, counter = raw.StatelessRandomGetKeyCounter(seed=state)
+        # Put into an empty tensor they are the same; XLA does not fuse a scatter with what follows.
+        key = tf.scatter_nd([[0]], key, [1])
+        counter = tf.scatter_nd([[0], [1]], counter, [2])
+        return {"key": key, "counter": counter, "alg": tf.random.Algorithm.AUTO_SELECT.value}
 
 else:
     from keras.random import normal, randint, uniform  # noqa: F401
