@@ -19,11 +19,22 @@ import pytest
 import tensorflow as tf
 
 import autoencoders
-from autoencoders import datasets
+from autoencoders import datasets, registry
 from autoencoders.training import randomness, step
 
 ROWS = 96
 BATCH = 32
+
+
+def _is_variant(name):
+    """Whether it is other arguments of a builder, or the convolutional twin of a dense model."""
+    dense = name.replace("_conv", "_mlp")
+    twin = dense != name and dense in autoencoders.list_models()
+    return twin or registry.card(name)["builder"] != name
+
+
+# What they are made of has tests of its own.
+VARIANTS = [name for name in autoencoders.list_models() if _is_variant(name)]
 
 
 def check_autoencoder(name):
@@ -32,11 +43,11 @@ def check_autoencoder(name):
     data = _data(name)
     check_gradients(name, data)
     check_seeds(name, data)
-    check_own_networks(name, data)
     check_mixed_precision(name, data)
     # One model for these: tracing its programs is what takes the time.
     keras.utils.set_random_seed(0)
     model = build(name)
+    check_own_networks(name, model, data)
     check_fit_forms(model, data)
     check_loss_terms(model, data)
     check_batch_size(model, data)
@@ -138,15 +149,15 @@ def check_gradients(name, data):
             assert any(np.abs(gradient).max() > 0 for gradient in gradients), term
 
     before = [variable.numpy() for variable in model.trainable_variables]
-    train_eagerly(model, data, epochs=2)
+    train_eagerly(model, data, steps=3)
     for variable, old in zip(model.trainable_variables, before, strict=True):
         assert not np.array_equal(variable, old), f"{variable.path} never moves"
 
 
-def train_eagerly(model, data, epochs=1):
+def train_eagerly(model, data, steps):
     """Training step by step, without the time that it takes to trace a program."""
-    for number in epochs * list(range(ROWS // BATCH)):
-        step.train(model.phases, model.phase_optimizers, _batch(data, number))
+    for number in range(steps):
+        step.train(model.phases, model.phase_optimizers, _batch(data, number % (ROWS // BATCH)))
 
 
 def check_phases(model, data):
@@ -167,8 +178,8 @@ def check_phases(model, data):
 
 def check_batch_size(model, data):
     """The loss is a mean over rows: its size does not depend on the batch size."""
-    small = model.evaluate(*data.train, batch_size=ROWS // 8, verbose=0, return_dict=True)
-    large = model.evaluate(*data.train, batch_size=ROWS, verbose=0, return_dict=True)
+    small = model.evaluate(*data.train, batch_size=BATCH // 8, verbose=0, return_dict=True)
+    large = model.evaluate(*data.train, batch_size=BATCH, verbose=0, return_dict=True)
     # What is estimated from a batch as a whole is declared so, and the loss may be made of it.
     varying = set(model.batch_statistics)
     if varying & set(model.phases[0].terms):
@@ -192,7 +203,7 @@ def check_seeds(name, data):
         keras.utils.set_random_seed(seed)
         model = build(name)
         start = model.get_weights()
-        train_eagerly(model, data)
+        train_eagerly(model, data, steps=1)
         return start, model.get_weights()
 
     begun, trained = train(1)
@@ -203,15 +214,18 @@ def check_seeds(name, data):
     assert _moved(begun, build(name).get_weights())
 
 
-def check_own_networks(name, data):
-    """A user's own encoder and decoder take the place of the builder's, and train."""
-    parts = [getattr(build(name), part) for part in ("encoder", "decoder")]
+def check_own_networks(name, model, data):
+    """A user's own encoder and decoder take the place of the builder's, and train.
+
+    They are of the kind of this model's.
+    """
+    parts = (model.encoder, model.decoder)
     encoder, decoder = (type(part).from_config(part.get_config()) for part in parts)
     model = build(name, encoder=encoder, decoder=decoder)
     assert model.encoder is encoder
     assert model.decoder is decoder
     before = model.get_weights()
-    train_eagerly(model, data)
+    train_eagerly(model, data, steps=1)
     assert _moved(before, model.get_weights())
     assert model(_tensors(data.given)).shape == data.x.shape
 
@@ -240,12 +254,12 @@ def check_mixed_precision(name, data):
     try:
         model = build(name)
         model.run_eagerly = True
-        history = model.fit(*data.train, batch_size=BATCH, verbose=0).history
+        history = model.fit(*data.train, batch_size=ROWS, verbose=0).history
     finally:
         keras.mixed_precision.set_global_policy(before)
     assert all(np.isfinite(values).all() for values in history.values())
     assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
-    assert model.predict(data.given, verbose=0).dtype == np.float32
+    assert model(_tensors(data.given)).dtype == "float32"
     for optimizer in model.phase_optimizers.values():
         assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
@@ -301,14 +315,15 @@ def save_interrupted(name, folder):
     keras.utils.set_random_seed(3)
     model = build(name)
     data = _data(name)
-    path = folder / f"{name}.keras"
-    save = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: model.save(path) if epoch == 4 else None
-    )
-    model.fit(*data.train, batch_size=BATCH, epochs=10, verbose=0, callbacks=[save])
+
+    def save(epoch, logs):
+        if epoch == 4:
+            model.save(folder / f"{name}.keras")
+            np.save(folder / f"{name}.predicted.npy", model(_tensors(data.given)))
+
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=save)
+    model.fit(*data.train, batch_size=BATCH, epochs=10, verbose=0, callbacks=[callback])
     np.savez(folder / f"{name}.expected.npz", *_state(model))
-    predicted = autoencoders.load(path)(_tensors(data.given))
-    np.save(folder / f"{name}.predicted.npy", predicted)
 
 
 def resume_in_fresh_process(folder, first_import="autoencoders"):

@@ -16,6 +16,8 @@ from keras import ops
 import autoencoders
 from autoencoders import datasets, divergences, layers, networks, priors
 from autoencoders.pixelcnn import PixelCNN
+from autoencoders.training import step
+from tests.kept.facts import eagerly
 
 RNG = np.random.default_rng(0)
 
@@ -187,6 +189,7 @@ def test_dead_codes_start_again_at_features_of_the_batch():
 @pytest.mark.parametrize("decay", [0.9, None], ids=["averages", "gradient"])
 @pytest.mark.parametrize("collapse", ["equal", "far"])
 def test_a_collapsed_codebook_recovers_by_revival_alone(digits, decay, collapse):
+    test = tf.constant(digits[1])
     perplexity = {}
     for revive in (0.1, None):
         keras.utils.set_random_seed(0)
@@ -206,11 +209,11 @@ def test_a_collapsed_codebook_recovers_by_revival_alone(digits, decay, collapse)
         bottleneck.codebook.assign(codebook)
         if decay is not None:
             bottleneck.sums.assign(codebook)
-        before = model.evaluate(digits[1], batch_size=360, verbose=0, return_dict=True)
+        before = step.evaluate(model.phases, step.Batch(test, test))
         model.fit(digits[0], batch_size=32, epochs=4, verbose=0)
-        after = model.evaluate(digits[1], batch_size=360, verbose=0, return_dict=True)
-        assert before["perplexity"] == pytest.approx(1.0)
-        perplexity[revive] = after["perplexity"]
+        after = step.evaluate(model.phases, step.Batch(test, test))
+        assert float(before["perplexity"]) == pytest.approx(1.0)
+        perplexity[revive] = float(after["perplexity"])
     print(f"perplexity of 32 codes, with and without revival: {perplexity}")
     assert perplexity[0.1] > 12.0
     assert perplexity[None] < 5.0
@@ -315,8 +318,9 @@ def test_temperature_and_weight_follow_their_schedules():
 
 def test_the_schedule_is_saved_and_resumed(digits, tmp_path):
     model = _small("dvae_mlp", anneal_steps=100)
-    model.fit(digits[0][:96], batch_size=32, epochs=3, verbose=0)
-    model.evaluate(digits[1], verbose=0)
+    with eagerly():
+        model.fit(digits[0][:96], batch_size=32, epochs=3, verbose=0)
+        model.evaluate(digits[1], batch_size=360, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = autoencoders.load(tmp_path / "model.keras")
     assert float(loaded.bottleneck.steps) == 9.0
@@ -388,9 +392,10 @@ def test_your_own_networks_drop_in(name, digits):
         ]
     )
     model = _small(name, encoder=encoder, decoder=decoder)
-    model.fit(digits[0][:64], verbose=0)
-    assert model.latent_shape == (4, 4)
-    assert model.predict(digits[1], verbose=0).shape == digits[1].shape
+    with eagerly():
+        model.fit(digits[0][:64], verbose=0)
+        assert model.latent_shape == (4, 4)
+        assert model.predict(digits[1], batch_size=360, verbose=0).shape == digits[1].shape
 
 
 @pytest.mark.parametrize("name", ["vq_vae_conv", "dvae_mlp"])
@@ -400,14 +405,16 @@ def test_your_own_networks_drop_in(name, digits):
 def test_every_loop_trains_alike(name, compiled):
     """XLA draws other noise, so there it is only the same within noise."""
     expected = _last_loss(name, jit_compile=False)
-    assert _last_loss(name, **compiled) == pytest.approx(expected, rel=0.05)
+    assert _last_loss(name, **compiled) == pytest.approx(expected, rel=0.03)
 
 
 @cache
 def _last_loss(name, **compiled):
     keras.utils.set_random_seed(0)
-    model = _small(name)
-    model.compile(keras.optimizers.Adam(1e-2), **compiled)
+    # Adam and a second convolution would be most of the programs, and are none of the bottleneck's.
+    arguments, rate = {"vq_vae_conv": ({"filters": (8,)}, 0.005), "dvae_mlp": ({}, 0.03)}[name]
+    model = _small(name, **arguments)
+    model.compile(keras.optimizers.SGD(rate), **compiled)
     x = datasets.digits()[0][0][:128]
     return model.fit(x, batch_size=32, epochs=4, verbose=0).history["loss"][-1]
 
@@ -428,8 +435,8 @@ for bottleneck in (
     lambda: layers.GumbelSoftmax(8, 3, anneal_steps=10),
 ):
     with strategy.scope():
-        model = autoencoders.Autoencoder(*networks.mlp((6,), 3, (8,)), bottleneck=bottleneck())
-        model.compile("adam")
+        model = autoencoders.Autoencoder(*networks.mlp((6,), 3), bottleneck=bottleneck())
+        model.compile(keras.optimizers.SGD(0.1))
     before = model.bottleneck.codebook.numpy()
     history = model.fit(x, batch_size=16, epochs=2, verbose=0).history
     assert np.isfinite(list(history.values())).all(), history
@@ -500,8 +507,9 @@ def test_a_known_distribution_is_learned():
         return np.concatenate([codes, codes.sum(axis=1, keepdims=True) % 3], axis=1)
 
     prior = PixelCNN((3,), 3, filters=16, blocks=1)
-    codes, held_out = draw(4000, 0), draw(1000, 1)
-    options = {"epochs": 20, "batch_size": 200, "learning_rate": 3e-3, "verbose": 0}
+    # Keras looks at 32 held-out rows at a time, and a rest would take a program of its own.
+    codes, held_out = draw(4000, 0), draw(640, 1)
+    options = {"epochs": 12, "batch_size": 200, "learning_rate": 5e-3, "verbose": 0}
     history = prior.fit(codes, held_out, **options)
     entropy = 2 * scipy.stats.entropy([0.6, 0.3, 0.1])
     print(f"nats: {history['loss'][-1]:.3f}, held out {history['val_loss'][-1]:.3f}, {entropy:.3f}")
@@ -531,43 +539,45 @@ _OPTIONS = {"ae_mlp": {"components": 4}, "vq_vae_conv": _BRIEFLY, "dvae_mlp": _B
 @pytest.mark.parametrize("name", _OPTIONS)
 def test_a_fitted_density_changes_nothing_and_is_saved(name, digits, tmp_path):
     """Fit, density, save, load, fit: bit by bit as without the density."""
+    keras.utils.set_random_seed(4)
+    model = _small(name)
+    x = digits[0][:96]
 
-    def run(density):
-        keras.utils.set_random_seed(4)
-        model = _small(name)
-        model.fit(digits[0][:96], batch_size=32, epochs=2, verbose=0)
-        if density:
-            before = [variable.numpy() for variable in model.variables]
-            history = model.fit_prior(
-                digits[0][:96], validation_data=digits[1][:32], **_OPTIONS[name]
-            )
-            assert set(history) == {"loss", "val_loss"}
-            assert np.isfinite(history["loss"] + history["val_loss"]).all()
-            for old, variable in zip(before, model.variables, strict=True):
-                np.testing.assert_array_equal(old, variable)
-        path = tmp_path / f"{density}.keras"
-        model.save(path)
-        loaded = keras.saving.load_model(path, safe_mode=True)
-        if density:
-            drawn = model.sample(7, seed=2)
-            assert drawn.shape == (7, 8, 8, 1)
-            np.testing.assert_array_equal(drawn, model.sample(7, seed=2))
-            np.testing.assert_array_equal(drawn, loaded.sample(7, seed=2))
-            assert not np.array_equal(drawn, loaded.sample(7, seed=3))
-            assert type(loaded.prior) is type(model.prior)
-        loaded.fit(digits[0][:96], batch_size=32, epochs=4, initial_epoch=2, verbose=0)
+    def saved(file):
+        model.save(tmp_path / file)
+        return keras.saving.load_model(tmp_path / file, safe_mode=True)
+
+    def trained_on(loaded):
+        loaded.fit(x, batch_size=32, epochs=4, initial_epoch=2, verbose=0)
         optimizer = loaded.optimizer.variables
         return [variable.numpy() for variable in [*loaded.variables, *optimizer]]
 
-    for without, with_density in zip(run(False), run(True), strict=True):
-        np.testing.assert_array_equal(without, with_density)
+    with eagerly():
+        model.fit(x, batch_size=32, epochs=2, verbose=0)
+        plain = saved("plain.keras")
+        before = [variable.numpy() for variable in model.variables]
+        history = model.fit_prior(x, validation_data=digits[1][:32], **_OPTIONS[name])
+        assert set(history) == {"loss", "val_loss"}
+        assert np.isfinite(history["loss"] + history["val_loss"]).all()
+        for old, variable in zip(before, model.variables, strict=True):
+            np.testing.assert_array_equal(old, variable)
+        loaded = saved("density.keras")
+        drawn = model.sample(7, seed=2)
+        assert drawn.shape == (7, 8, 8, 1)
+        np.testing.assert_array_equal(drawn, model.sample(7, seed=2))
+        np.testing.assert_array_equal(drawn, loaded.sample(7, seed=2))
+        assert not np.array_equal(drawn, loaded.sample(7, seed=3))
+        assert type(loaded.prior) is type(model.prior)
+        for without, with_density in zip(trained_on(plain), trained_on(loaded), strict=True):
+            np.testing.assert_array_equal(without, with_density)
 
 
 def test_the_same_seed_fits_the_same_density(digits):
     model = _small("vq_vae_conv")
     drawn = []
     for seed in (1, 1, 2):
-        model.fit_prior(digits[0][:96], seed=seed, **_BRIEFLY)
+        with eagerly():
+            model.fit_prior(digits[0][:96], seed=seed, **_BRIEFLY)
         drawn.append(np.asarray(model.prior.log_prob(np.zeros((1, 2, 2), "int32"))))
     assert drawn[0] == drawn[1]
     assert drawn[0] != drawn[2]
@@ -616,11 +626,13 @@ def test_a_model_without_a_density_says_how_to_get_one(digits):
 
 def test_weights_with_a_density_load_without_one(digits, tmp_path):
     model = _small("vq_vae_conv")
-    model.fit_prior(digits[0][:96], **_BRIEFLY)
+    with eagerly():
+        model.fit_prior(digits[0][:96], **_BRIEFLY)
     model.save_weights(tmp_path / "model.weights.h5")
     other = _small("vq_vae_conv")
     other.load_weights(tmp_path / "model.weights.h5")
-    np.testing.assert_array_equal(other.encode(digits[1]), model.encode(digits[1]))
+    x = tf.constant(digits[1])
+    np.testing.assert_array_equal(other.encode(x), model.encode(x))
 
 
 def _nearest_distance(a, b):
@@ -633,7 +645,8 @@ def _nearest_distance(a, b):
 def test_samples_are_nearer_to_digits_than_decoded_normal_draws(digits):
     keras.utils.set_random_seed(0)
     model = _small("ae_mlp")
-    model.fit(digits[0], batch_size=32, epochs=20, verbose=0)
+    # Whole batches alone: the rest of the rows would take a program of its own.
+    model.fit(digits[0][:1408], batch_size=32, epochs=20, verbose=0)
     model.fit_prior(digits[0])
     sampled = model.sample(360, seed=0)
     naive = model.decode(RNG.normal(size=(360, 8)).astype("float32"))

@@ -3,28 +3,22 @@
 import pytest
 
 import autoencoders
-from autoencoders import registry
 from tests import checks
+from tests.checks import VARIANTS
 
 NAMES = autoencoders.list_models()
-
-
-def _is_variant(name):
-    """Whether it is other arguments of a builder, or the convolutional twin of a dense model."""
-    dense = name.replace("_conv", "_mlp")
-    return registry.card(name)["builder"] != name or (dense != name and dense in NAMES)
-
-
-# What they are made of has tests of its own.
-VARIANTS = [name for name in NAMES if _is_variant(name)]
-BUILDERS = [name for name in NAMES if name not in VARIANTS]
+# The dense autoencoder but for a penalty or a corruption; and the twin of the stacked machines.
+# Those parts have tests of their own.
+LIKE_OTHERS = ["contractive_mlp", "denoising_mlp", "kl_sparse_mlp", "sparse_mlp", "stacked_mlp"]
+BUILDERS = [name for name in NAMES if name not in VARIANTS + LIKE_OTHERS]
 # Half a minute to compile its three convolutional networks again and again; the parent of a class
 # that is checked as well; and networks and bottleneck of two others.
 SLOW = ["vae_gan_conv", "aae_mlp", "vae_lstm"]
+BRIEFLY = VARIANTS + LIKE_OTHERS + SLOW
 
 
 def _checked(name):
-    marks = [pytest.mark.thorough] if name in VARIANTS + SLOW else []
+    marks = [pytest.mark.thorough] if name in BRIEFLY else []
     return pytest.param(name, marks=marks, id=name)
 
 
@@ -37,12 +31,12 @@ def test_passes_every_check(name):
     checks.check_autoencoder(name)
 
 
-@pytest.mark.parametrize("name", VARIANTS + SLOW)
+@pytest.mark.parametrize("name", BRIEFLY)
 def test_passes_the_checks_that_compile_nothing(name):
     checks.check_uncompiled(name)
 
 
-@pytest.mark.parametrize("name", VARIANTS + SLOW)
+@pytest.mark.parametrize("name", BRIEFLY)
 def test_is_fitted_and_comes_back_from_a_file(name, tmp_path):
     checks.check_round_trip(name, tmp_path)
 
@@ -52,7 +46,9 @@ def _groups(names, marks=()):
     return [pytest.param(names[n::2], marks=marks, id="-".join(names[n::2])) for n in range(2)]
 
 
-@pytest.mark.parametrize("names", _groups(BUILDERS) + _groups(VARIANTS, pytest.mark.thorough))
+@pytest.mark.parametrize(
+    "names", _groups(BUILDERS) + _groups(VARIANTS + LIKE_OTHERS, pytest.mark.thorough)
+)
 def test_resumes_bit_by_bit(names, tmp_path):
     for name in names:
         checks.save_interrupted(name, tmp_path)
