@@ -20,8 +20,9 @@ test: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 # The checks of the models that `make test` leaves out: other arguments of builders it does check,
-# convolutional twins of dense models, what takes long to compile; and every row of the benchmarks of
-# published figures, in small.
+# models that differ from such in a penalty or a corruption, convolutional twins of dense models, what
+# takes long to compile; more pairs of models and kinds of runs that are resumed; and every row of the
+# benchmarks of published figures, in small.
 thorough: $(VENV)/installed
 	$(BIN)/python -m pytest -m thorough
 

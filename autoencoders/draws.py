@@ -87,9 +87,11 @@ if keras.backend.backend() == "tensorflow":
         # Keras keeps the state as int64, and TensorFlow's generators take int32.
         state = tf.cast(tf.math.floormod(state, tf.int32.max - 1), "int32")
         key, counter = raw.StatelessRandomGetKeyCounter(seed=state)
-        # Put into an empty tensor they are the same; XLA does not fuse a scatter with what follows.
-        key = tf.scatter_nd([[0]], key, [1])
-        counter = tf.scatter_nd([[0], [1]], counter, [2])
+        if not tf.config.list_logical_devices("GPU"):
+            # Put into an empty tensor they are the same, and XLA for CPUs does not fuse a scatter
+            # with what follows. A GPU would have two more operations to launch.
+            key = tf.scatter_nd([[0]], key, [1])
+            counter = tf.scatter_nd([[0], [1]], counter, [2])
         return {"key": key, "counter": counter, "alg": tf.random.Algorithm.AUTO_SELECT.value}
 
 else:

@@ -433,10 +433,25 @@ def _tensors(given):
     return keras.tree.map_structure(tf.constant, given)
 
 
-def _state(model):
+def _variables(model):
     optimizers = model.phase_optimizers.values()
-    variables = [*model.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
-    return [variable.numpy() for variable in variables]
+    return [*model.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
+
+
+def _state(model):
+    return [variable.numpy() for variable in _variables(model)]
+
+
+def snapshot(model):
+    """All that training changes, for `put_back`."""
+    return _state(model), model._shuffle.state.numpy()
+
+
+def put_back(model, snapshot):
+    """Give a model the state of a snapshot; the programs that it has by now stay."""
+    for variable, value in zip(_variables(model), snapshot[0], strict=True):
+        variable.assign(value)
+    model._shuffle.state.assign(snapshot[1])
 
 
 def _moved(before, after):

@@ -94,20 +94,6 @@ def compiled_early(monkeypatch):
     monkeypatch.setattr(choice, "choose", choose)
 
 
-def _snapshot(model):
-    """All that training changes, for `_put_back`."""
-    return checks._state(model), model._shuffle.state.numpy()
-
-
-def _put_back(model, snapshot):
-    """The state of a snapshot, and the programs that there are by now."""
-    optimizers = model.phase_optimizers.values()
-    variables = [*model.variables, *(v for o in optimizers for v in o.variables)]
-    for variable, value in zip(variables, snapshot[0], strict=True):
-        variable.assign(value)
-    model._shuffle.state.assign(snapshot[1])
-
-
 # The same training -------------------------------------------------------------------------------
 
 
@@ -377,9 +363,9 @@ _RUNS = {
 def test_the_choice_does_not_depend_on_what_is_compiled(x, compiled_early):
     """A model whose programs are all there already trains as a fresh one."""
     warm = _compiled(_vae, "auto")
-    start = _snapshot(warm)
+    start = checks.snapshot(warm)
     for _ in range(2):
-        _put_back(warm, start)
+        checks.put_back(warm, start)
         warm.fit(x, **_RUNS[_vae])
     for a, b in zip(checks._state(warm), _whole_run(_vae), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -503,12 +489,12 @@ def test_programs_are_kept_between_fits(x):
 
 def test_a_batch_callback_sees_every_batch_and_changes_nothing(x):
     model = _compiled(_vae, "xla")
-    start, seen = _snapshot(model), Batches()
+    start, seen = checks.snapshot(model), Batches()
     fit = {"batch_size": 16, "epochs": 2, "verbose": 0, "validation_data": (x,)}
     model.fit(x, callbacks=[seen], **fit)
     model.predict(x, batch_size=16, verbose=0, callbacks=[seen])
     watched = checks._state(model)
-    _put_back(model, start)
+    checks.put_back(model, start)
     model.fit(x, **fit)
     assert seen.train == [0, 1, 2, 3, 4] * 2
     assert seen.test == [0, 1, 2, 3, 4] * 2

@@ -89,10 +89,18 @@ def straight(build, x, **options):
 
 
 @cache
-def _straight(build, options):
-    """That state, and files of the run after each epoch."""
+def _begun(build):
+    """A model, and its state before it is trained: one for all runs in one piece."""
     keras.utils.set_random_seed(5)
     model = build()
+    return model, checks.snapshot(model)
+
+
+@cache
+def _straight(build, options):
+    """That state, and files of the run after each epoch."""
+    model, start = _begun(build)
+    checks.put_back(model, start)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = keras.callbacks.ModelCheckpoint(folder + "/{epoch:02d}.keras")
         x = datasets.digits()[0][0][:70]
