@@ -9,7 +9,6 @@ import autoencoders
 from autoencoders import divergences, layers, losses, networks, priors
 from autoencoders.models.adversarial import VAEGAN
 from autoencoders.models.variational import FactorVAE
-from tests.kept.facts import eagerly
 
 
 def _trained(name, x, labels=None, epochs=60, **arguments):
@@ -82,9 +81,8 @@ def test_few_labels_make_a_classifier():
     with pytest.raises(ValueError, match="got -1 to -1"):
         model.sample(4, labels=-1)
     pipeline = tf.data.Dataset.from_tensor_slices((x[:64], y[:64].astype("uint8"))).batch(32)
-    with eagerly():
-        model.evaluate(pipeline, verbose=0)
-        model.evaluate(test[:320], verbose=0)  # without labels
+    model.evaluate(pipeline, verbose=0)
+    model.evaluate(test[:320], verbose=0)  # without labels
 
 
 def test_class_and_style_come_apart():

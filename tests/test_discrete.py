@@ -552,9 +552,9 @@ def test_a_fitted_density_changes_nothing_and_is_saved(name, digits, tmp_path):
         optimizer = loaded.optimizer.variables
         return [variable.numpy() for variable in [*loaded.variables, *optimizer]]
 
+    model.fit(x, batch_size=32, epochs=2, verbose=0)
+    plain = saved("plain.keras")
     with eagerly():
-        model.fit(x, batch_size=32, epochs=2, verbose=0)
-        plain = saved("plain.keras")
         before = [variable.numpy() for variable in model.variables]
         history = model.fit_prior(x, validation_data=digits[1][:32], **_OPTIONS[name])
         assert set(history) == {"loss", "val_loss"}
@@ -568,8 +568,8 @@ def test_a_fitted_density_changes_nothing_and_is_saved(name, digits, tmp_path):
         np.testing.assert_array_equal(drawn, loaded.sample(7, seed=2))
         assert not np.array_equal(drawn, loaded.sample(7, seed=3))
         assert type(loaded.prior) is type(model.prior)
-        for without, with_density in zip(trained_on(plain), trained_on(loaded), strict=True):
-            np.testing.assert_array_equal(without, with_density)
+    for without, with_density in zip(trained_on(plain), trained_on(loaded), strict=True):
+        np.testing.assert_array_equal(without, with_density)
 
 
 def test_the_same_seed_fits_the_same_density(digits):
