@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from autoencoders import losses, priors
+from autoencoders.arguments import Declared, Part, Structure, constants
 from autoencoders.layers import Bottleneck, Encoding
 from autoencoders.networks import SequenceDecoder, tie
 from autoencoders.pixelcnn import PixelCNN
@@ -20,8 +21,18 @@ from autoencoders.training.rows import RowRunner
 from autoencoders.training.step import Phase, keras_loss
 
 
+def _is_bottleneck(name, value):
+    if value is not None and not isinstance(value, Bottleneck):
+        raise TypeError(f"`{name}` must be a layers.Bottleneck, got {value!r}.")
+
+
+def _is_likelihood(name, value):
+    if value is not None and not isinstance(value, losses.Likelihood):
+        raise TypeError(f"`{name}` must be a losses.Likelihood, got {value!r}.")
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
-class Autoencoder(PhasedModel):
+class Autoencoder(Declared, PhasedModel):
     """An encoder, a bottleneck and a decoder, trained to give back their input.
 
         x ─▶ corruption ─▶ encoder ─▶ bottleneck ─▶ decoder ─▶ x̂
@@ -49,6 +60,14 @@ class Autoencoder(PhasedModel):
             given, scaled as Keras scales it.
     """
 
+    encoder = Part()
+    decoder = Part()
+    bottleneck = Part(_is_bottleneck)
+    corruption = Part(until_built=True)
+    penalties = Part()
+    likelihood = Part(_is_likelihood)
+    mask_value = Structure()
+
     def __init__(
         self,
         encoder,
@@ -62,10 +81,6 @@ class Autoencoder(PhasedModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if bottleneck is not None and not isinstance(bottleneck, Bottleneck):
-            raise TypeError(f"`bottleneck` must be a layers.Bottleneck, got {bottleneck!r}.")
-        if likelihood is not None and not isinstance(likelihood, losses.Likelihood):
-            raise TypeError(f"`likelihood` must be a losses.Likelihood, got {likelihood!r}.")
         self.encoder = encoder
         self.decoder = decoder
         self.bottleneck = bottleneck
@@ -742,7 +757,8 @@ class Autoencoder(PhasedModel):
         """As `keras.Model.export`; the exported function gives the reconstruction."""
         self.ensure_built()
         self(self._example())  # Keras exports only what has been called
-        return super().export(*args, **kwargs)
+        with constants():
+            return super().export(*args, **kwargs)
 
     def get_build_config(self):
         """What `build` needs, and the fitted density, which is no argument of the constructor."""
@@ -762,23 +778,6 @@ class Autoencoder(PhasedModel):
         super().build_from_config(config)
         if prior is not None:
             self._keep_prior(keras.saving.deserialize_keras_object(prior))
-
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        parts = {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            for name in ("encoder", "decoder", "bottleneck", "corruption", "likelihood")
-        }
-        penalties = [keras.saving.serialize_keras_object(penalty) for penalty in self.penalties]
-        own = {"penalties": penalties, "mask_value": self.mask_value}
-        return {**super().get_config(), **parts, **own}
-
-    @classmethod
-    def from_config(cls, config):
-        """The inverse of `get_config`."""
-        return cls(
-            **{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
-        )
 
 
 def _to_numpy(x):

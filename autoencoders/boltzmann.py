@@ -9,6 +9,8 @@ import keras
 from keras import ops
 
 from autoencoders import draws
+from autoencoders.arguments import Declared, Number, Structure, Switch, is_on
+from autoencoders.checks import positive_integer
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import health
@@ -22,8 +24,13 @@ _BIAS_ENERGY = {
 _MEAN = {"binary": ops.sigmoid, "gaussian": lambda drive: drive}
 
 
+def _known_kind(_, kind):
+    if kind not in _BIAS_ENERGY:
+        raise ValueError(unknown("kind of units", kind, _BIAS_ENERGY))
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
-class RestrictedBoltzmannMachine(PhasedModel):
+class RestrictedBoltzmannMachine(Declared, PhasedModel):
     """A layer of visible and one of hidden units, with p(v, h) ∝ exp(−E(v, h)).
 
         E(v, h) = e(v, a) + e(h, b) − vᵀWh,   e(s, c) = −sᵀc    for binary units,
@@ -45,6 +52,15 @@ class RestrictedBoltzmannMachine(PhasedModel):
         seed: Integer, for a fixed sequence of samples.
     """
 
+    visible_units = Structure(positive_integer)
+    hidden_units = Structure(positive_integer)
+    visible = Structure(_known_kind)
+    hidden = Structure(_known_kind)
+    cd_steps = Switch(positive_integer)
+    sample_visible = Switch()
+    weight_decay = Number(at_least=0, off=(0,))
+    seed = Structure()
+
     def __init__(
         self,
         visible_units,
@@ -59,11 +75,6 @@ class RestrictedBoltzmannMachine(PhasedModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for kind in (visible, hidden):
-            if kind not in _BIAS_ENERGY:
-                raise ValueError(unknown("kind of units", kind, _BIAS_ENERGY))
-        if not isinstance(cd_steps, int) or cd_steps < 1:
-            raise ValueError(f"`cd_steps` must be a positive integer, got {cd_steps!r}.")
         self.cd_steps = cd_steps
         self.visible_units = visible_units
         self.hidden_units = hidden_units
@@ -155,7 +166,7 @@ class RestrictedBoltzmannMachine(PhasedModel):
     def phases(self):
         """One, contrastive divergence over all weights."""
         terms = ["contrastive_divergence_loss"]
-        if self.weight_decay:
+        if is_on(self.weight_decay):
             terms.append("weight_decay_loss")
         return [
             Phase(
@@ -176,13 +187,7 @@ class RestrictedBoltzmannMachine(PhasedModel):
         states = (batch.x, h, *self.gibbs_chain(h))
         v0, h0, vk, hk = (ops.stop_gradient(state) for state in states)
         terms = {"contrastive_divergence_loss": self.energy(v0, h0) - self.energy(vk, hk)}
-        if self.weight_decay:
+        if is_on(self.weight_decay):
             squares = ops.sum(ops.square(self.kernel))
             terms["weight_decay_loss"] = 0.5 * self.weight_decay * squares
         return {**terms, "reconstruction_error": ops.mean(ops.square(v0 - vk), axis=-1)}
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        names = ("visible_units", "hidden_units", "visible", "hidden", "cd_steps")
-        names += ("sample_visible", "weight_decay", "seed")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

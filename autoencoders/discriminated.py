@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from autoencoders.arguments import Part, Structure
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.training.step import Phase
 
@@ -21,6 +22,8 @@ class DiscriminatedAutoencoder(Autoencoder):
     """
 
     discriminator_terms = ("discriminator_loss",)
+    discriminator = Part()
+    seed = Structure()
 
     def __init__(self, encoder, decoder, *, discriminator, seed=None, **kwargs):
         super().__init__(encoder, decoder, **kwargs)
@@ -83,11 +86,6 @@ class DiscriminatedAutoencoder(Autoencoder):
         features = self._features(x, training)
         # The bottleneck's schedules and averages advance in the reconstruction phase alone.
         return self._draw(features, training=False)[0][:: self.num_samples]
-
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        discriminator = keras.saving.serialize_keras_object(self.discriminator)
-        return {**super().get_config(), "discriminator": discriminator, "seed": self.seed}
 
 
 def cross_entropy(label, logits):

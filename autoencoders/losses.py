@@ -9,6 +9,7 @@ import math
 import keras
 from keras import ops
 
+from autoencoders.arguments import Declared, Derived, Number, fixed
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
 
@@ -97,7 +98,7 @@ def _away_from_zero(logit):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class Gaussian(Likelihood):
+class Gaussian(Declared, Likelihood):
     """Normal likelihood.
 
     Args:
@@ -110,59 +111,64 @@ class Gaussian(Likelihood):
             is).
     """
 
+    stddev = Number(above=0, off=(None,))
+    min_stddev = Number(above=0)
+
     def __init__(self, stddev=1.0, min_stddev=0.01, name="gaussian", **kwargs):
         super().__init__(name=name, **kwargs)
-        for argument, value in (
-            ("stddev", 1.0 if stddev is None else stddev),
-            ("min_stddev", min_stddev),
-        ):
-            if value is None or not value > 0:
-                raise ValueError(f"`{argument}` must be positive, got {value}.")
         self.stddev = stddev
         self.min_stddev = min_stddev
-        self.parameters = 1 if stddev else 2
+        self.parameters = 2 if stddev is None else 1
+
+    def turned(self, name):
+        """Refuse: a decoder puts out other parameters for a learned standard deviation."""
+        raise AttributeError(fixed(self, name))
+
+    @Derived
+    def _log_variance(self):
+        return None if self.stddev is None else 2.0 * math.log(self.stddev)
+
+    @Derived
+    def _lowest_log_variance(self):
+        return 2.0 * math.log(self.min_stddev)
 
     def elementwise(self, y_true, y_pred):
         """Negative log-likelihood of each element in nats."""
-        if self.stddev:
-            mean, log_variance = y_pred, 2.0 * math.log(self.stddev)
+        if self.stddev is not None:
+            mean, log_variance = y_pred, self._log_variance
         else:
             mean, log_variance = ops.split(y_pred, 2, axis=-1)
-            lowest = 2.0 * math.log(self.min_stddev)
+            lowest = self._lowest_log_variance
             log_variance = lowest + ops.softplus(log_variance - lowest)
         squares = ops.square(y_true - mean) * ops.exp(-log_variance)
         return 0.5 * (squares + log_variance + math.log(2.0 * math.pi))
 
     def mean(self, y_pred):
         """The mean."""
-        return y_pred if self.stddev else ops.split(y_pred, 2, axis=-1)[0]
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {**super().get_config(), "stddev": self.stddev, "min_stddev": self.min_stddev}
+        return y_pred if self.parameters == 1 else ops.split(y_pred, 2, axis=-1)[0]
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class Laplace(Likelihood):
+class Laplace(Declared, Likelihood):
     """Laplace likelihood, which forgives outliers; the decoder puts out the location.
 
     Args:
         scale: Positive float, in the units of the data.
     """
 
+    scale = Number(above=0)
+
     def __init__(self, scale=1.0, name="laplace", **kwargs):
         super().__init__(name=name, **kwargs)
-        if not scale > 0:
-            raise ValueError(f"`scale` must be positive, got {scale}.")
         self.scale = scale
+
+    @Derived
+    def _log_normaliser(self):
+        return math.log(2.0 * self.scale)
 
     def elementwise(self, y_true, y_pred):
         """Negative log-likelihood of each element in nats."""
-        return ops.abs(y_true - y_pred) / self.scale + math.log(2.0 * self.scale)
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {**super().get_config(), "scale": self.scale}
+        return ops.abs(y_true - y_pred) / self.scale + self._log_normaliser
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

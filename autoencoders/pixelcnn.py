@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from autoencoders import draws
+from autoencoders.arguments import Declared, Structure
 from autoencoders.serialization import PACKAGE
 
 # Height and width of the first layer's kernel, where the grid is larger: the paper's height, and
@@ -15,7 +16,7 @@ _KERNEL = (7, 15)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class MaskedConv2D(keras.layers.Layer):
+class MaskedConv2D(Declared, keras.layers.Layer):
     """Convolution that sees the places before the middle of its kernel, in reading order, alone.
 
     Van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel recurrent neural networks" (2016,
@@ -27,6 +28,11 @@ class MaskedConv2D(keras.layers.Layer):
         middle: Whether it sees the middle, too (the paper's mask B; without it, mask A).
         seed: Integer, of the initial kernel.
     """
+
+    filters = Structure()
+    kernel_size = Structure()
+    middle = Structure()
+    seed = Structure()
 
     def __init__(self, filters, kernel_size, *, middle, seed=None, **kwargs):
         super().__init__(**kwargs)
@@ -58,14 +64,9 @@ class MaskedConv2D(keras.layers.Layer):
         """`(batch, height, width, filters)`."""
         return (*shape[:-1], self.filters)
 
-    def get_config(self):
-        """The arguments of the constructor."""
-        own = {"filters": self.filters, "kernel_size": self.kernel_size}
-        return {**super().get_config(), **own, "middle": self.middle, "seed": self.seed}
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class PixelCNN(keras.layers.Layer):
+class PixelCNN(Declared, keras.layers.Layer):
     """p(codes) = Π p(code at a place | codes at the places before it), in reading order.
 
     Van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel recurrent neural networks" (2016,
@@ -82,6 +83,11 @@ class PixelCNN(keras.layers.Layer):
     """
 
     of_indices = True
+    places = Structure()
+    num_codes = Structure()
+    filters = Structure()
+    blocks = Structure()
+    seed = Structure()
 
     def __init__(self, places, num_codes, *, filters=64, blocks=3, seed=0, **kwargs):
         super().__init__(**{"dtype": "float32", **kwargs})
@@ -215,17 +221,6 @@ class PixelCNN(keras.layers.Layer):
             callbacks=callbacks,
         )
         return history.history
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {
-            **super().get_config(),
-            "places": self.places,
-            "num_codes": self.num_codes,
-            "filters": self.filters,
-            "blocks": self.blocks,
-            "seed": self.seed,
-        }
 
 
 class _Batches(keras.utils.PyDataset):

@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from autoencoders import divergences, draws
+from autoencoders.arguments import Declared, Derived, Number, Structure
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
 
@@ -58,7 +59,7 @@ class StandardNormal(Prior):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class GaussianMixture(Prior):
+class GaussianMixture(Declared, Prior):
     """A mixture of normal distributions.
 
     Args:
@@ -67,6 +68,10 @@ class GaussianMixture(Prior):
         covariances: `(components, latent_dim, latent_dim)`; or `(components, latent_dim)`, of
             dimensions that are independent within a component.
     """
+
+    weights = Structure(serialize=np.ndarray.tolist)
+    means = Structure(serialize=np.ndarray.tolist)
+    covariances = Structure(serialize=np.ndarray.tolist)
 
     def __init__(self, weights, means, covariances):
         self.weights, self.means, self.covariances = (
@@ -167,18 +172,9 @@ class GaussianMixture(Prior):
         logs = self._log_scale - 0.5 * ops.sum(ops.square(white), axis=-1)
         return ops.logsumexp(logs + self._log_weights, axis=1)
 
-    def get_config(self):
-        """The arguments of the constructor, as lists."""
-        parts = {
-            "weights": self.weights,
-            "means": self.means,
-            "covariances": self.covariances,
-        }
-        return {name: values.tolist() for name, values in parts.items()}
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class SwissRoll(Prior):
+class SwissRoll(Declared, Prior):
     """A spiral in the plane, evenly covered along its length.
 
     The prior of Makhzani et al., "Adversarial Autoencoders" (2015, arXiv:1511.05644).
@@ -189,10 +185,18 @@ class SwissRoll(Prior):
         stddev: Standard deviation of the Gaussian noise around it.
     """
 
+    turns = Number()
+    radius = Number()
+    stddev = Number(at_least=0)
+
     def __init__(self, turns=2.0, radius=3.0, stddev=0.05):
         self.turns = turns
         self.radius = radius
         self.stddev = stddev
+
+    @Derived
+    def _whole_angle(self):
+        return 2.0 * math.pi * self.turns
 
     def sample(self, shape, seed):
         """Draw latent vectors: `shape`, of two dimensions."""
@@ -201,18 +205,14 @@ class SwissRoll(Prior):
         first, second = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
         # The length up to a point grows with the square of its distance.
         share = ops.sqrt(draws.uniform((n,), seed=first))
-        angle = 2.0 * math.pi * self.turns * share
+        angle = self._whole_angle * share
         spiral = ops.stack([ops.cos(angle), ops.sin(angle)], axis=1)
         noise = self.stddev * draws.normal((n, 2), seed=second)
         return self.radius * share[:, None] * spiral + noise
 
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {"turns": self.turns, "radius": self.radius, "stddev": self.stddev}
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class VampPrior(keras.layers.Layer):
+class VampPrior(Declared, keras.layers.Layer):
     """The mixture of a model's own posteriors at inputs that are learned with it.
 
     p(z) = 1/K Σ_k q(z|u_k): Tomczak & Welling, "VAE with a VampPrior" (2018, arXiv:1705.07120).
@@ -222,6 +222,11 @@ class VampPrior(keras.layers.Layer):
         num_pseudo_inputs: K.
         low, high: The range of the data, to which the pseudo-inputs are clipped.
     """
+
+    row_shape = Structure()
+    num_pseudo_inputs = Structure()
+    low = Number()
+    high = Number()
 
     def __init__(self, row_shape, num_pseudo_inputs=500, low=0.0, high=1.0, **kwargs):
         super().__init__(**kwargs)
@@ -261,19 +266,9 @@ class VampPrior(keras.layers.Layer):
         noise = draws.normal(shape, seed=second)
         return mean + ops.exp(0.5 * log_variance) * noise
 
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {
-            **super().get_config(),
-            "row_shape": self.row_shape,
-            "num_pseudo_inputs": self.num_pseudo_inputs,
-            "low": self.low,
-            "high": self.high,
-        }
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class UniformCodes(Prior):
+class UniformCodes(Declared, Prior):
     """Codes of a codebook, each as probable, at every place apart.
 
     Args:
@@ -281,6 +276,7 @@ class UniformCodes(Prior):
     """
 
     of_indices = True
+    num_codes = Structure()
 
     def __init__(self, num_codes):
         self.num_codes = num_codes
@@ -293,10 +289,6 @@ class UniformCodes(Prior):
         """Log-probability in nats: `(n, *places)` to `(n,)`."""
         places = math.prod(indices.shape[1:])
         return ops.full((ops.shape(indices)[0],), -places * math.log(self.num_codes))
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {"num_codes": self.num_codes}
 
 
 _PRIORS = {

@@ -337,7 +337,7 @@ def test_arguments_of_discrete_bottlenecks():
         layers.VectorQuantizer(4, 4, decay=1.0)
     with pytest.raises(ValueError, match="`revive` must be from 0 to below 1"):
         layers.VectorQuantizer(4, 4, revive=2)
-    with pytest.raises(ValueError, match="Temperatures must be positive"):
+    with pytest.raises(ValueError, match="`temperature` must be positive"):
         layers.GumbelSoftmax(4, temperature=0.0)
 
 

@@ -434,7 +434,7 @@ def test_the_scores_of_a_model(name):
         metrics.disentanglement_scores(model, sprites.split()[1])
     with pytest.raises(ValueError, match="`model` must be an Autoencoder, got a Sprites"):
         metrics.disentanglement_scores(sprites, model)
-    with pytest.raises(ValueError, match="`rows` must be a positive integer; got 0"):
+    with pytest.raises(ValueError, match="`rows` must be a positive integer, got 0"):
         metrics.disentanglement_scores(model, sprites, rows=0)
 
 

@@ -378,7 +378,7 @@ def test_corruption_statistics():
 
 
 def test_corruption_arguments():
-    with pytest.raises(ValueError, match="`stddev` must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match="`stddev` must be a number of 0 or more, got -1"):
         layers.GaussianNoise(-1)
     for layer in (layers.MaskingNoise, layers.SaltAndPepperNoise):
         with pytest.raises(ValueError, match=r"`rate` must be between 0 and 1, got 1\.5"):

@@ -384,6 +384,10 @@ odd = np.concatenate([x, x[:1]])
 for model in (vae, unbuilt):
     history = model.fit(odd, batch_size=16, verbose=0).history
     assert np.isfinite(list(history.values())).all(), history
+before = vae.evaluate(odd, verbose=0, return_dict=True)["kl_loss"]
+vae.bottleneck.beta = 3.0  # each replica sees it
+after = vae.evaluate(odd, verbose=0, return_dict=True)["kl_loss"]
+np.testing.assert_allclose(after, 3.0 * before, rtol=1e-5)
 np.testing.assert_allclose(plain, mirrored, rtol=1e-5)
 for a, b in zip(weights, others):
     np.testing.assert_allclose(a, b, atol=1e-6)

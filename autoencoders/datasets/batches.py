@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from autoencoders.datasets.checks import check_integers
+from autoencoders.checks import check_integers
 from autoencoders.training.shuffle import Order
 
 

@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from autoencoders.datasets.checks import check_integers
+from autoencoders.checks import check_integers
 
 _SHAPES = ("square", "ellipse", "heart")
 _SCALES = np.linspace(0.5, 1.0, 6)

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from autoencoders.arguments import Declared, Structure, Switch
+from autoencoders.checks import positive_integer, positive_integer_or_none
 from autoencoders.serialization import PACKAGE
 
 
@@ -38,9 +40,33 @@ class Bottleneck(keras.layers.Layer):
         """A layer that does what `call` does, with the weights that it takes and no others."""
         return self
 
+    def keep_weight(self, name, needed, **arguments):
+        """Create the weight of this name if it is needed and not there, or else forget it.
+
+        A file holds it only where it is needed, so that it comes and goes with what needs it, in a
+        layer that is built as well.
+
+        Args:
+            name: Name of the weight and of the attribute, which is None without it.
+            needed: Whether there is to be one.
+            arguments: As in `add_weight`.
+        """
+        weight = getattr(self, name)
+        if needed and weight is None:
+            locked = self._tracker.locked
+            self._tracker.unlock()
+            try:
+                setattr(self, name, self.add_weight(name=name, **arguments))
+            finally:
+                if locked:
+                    self._tracker.lock()
+        elif not needed and weight is not None:
+            setattr(self, name, None)
+            self._untrack_variable(weight)
+
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class TopK(Bottleneck):
+class TopK(Declared, Bottleneck):
     """Keeps the k largest units of the code and sets the others to zero.
 
     Makhzani & Frey, "k-Sparse autoencoders" (2013, arXiv:1312.5663).
@@ -51,19 +77,25 @@ class TopK(Bottleneck):
             while training, unless given.
     """
 
+    k = Switch(positive_integer)
+    inference_k = Switch(positive_integer_or_none)
+
     def __init__(self, k, inference_k=None, **kwargs):
         super().__init__(**kwargs)
-        for name, value in (("k", k), ("inference_k", inference_k)):
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be 1 or more, got {value}.")
+        self._units = None
         self.k = k
         self.inference_k = inference_k
 
     def build(self, features_shape):
         """Check that the code has as many units."""
+        self._units = features_shape[-1]
+        self.check_arguments()
+
+    def check_arguments(self):
+        """Raise a ValueError if there are fewer units than are to be kept."""
         largest = max(self.k, self.inference_k or 0)
-        if features_shape[-1] < largest:
-            raise ValueError(f"Cannot keep {largest} of {features_shape[-1]} code units.")
+        if self._units is not None and self._units < largest:
+            raise ValueError(f"Cannot keep {largest} of {self._units} code units.")
 
     def call(self, features):
         """The sparse code, of the shape of the features."""
@@ -81,13 +113,9 @@ class TopK(Bottleneck):
         """That of the features."""
         return features_shape
 
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {**super().get_config(), "k": self.k, "inference_k": self.inference_k}
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class ClassAndStyle(Bottleneck):
+class ClassAndStyle(Declared, Bottleneck):
     """A code of two parts: the probabilities of classes, and a linear style.
 
     Section 5 of Makhzani et al., "Adversarial Autoencoders" (2015, arXiv:1511.05644).
@@ -96,6 +124,9 @@ class ClassAndStyle(Bottleneck):
         num_classes: Number of classes.
         latent_dim: Number of style units.
     """
+
+    num_classes = Structure(positive_integer)
+    latent_dim = Structure(positive_integer)
 
     def __init__(self, num_classes, latent_dim, **kwargs):
         super().__init__(**kwargs)
@@ -127,11 +158,6 @@ class ClassAndStyle(Bottleneck):
     def compute_output_shape(self, features_shape):
         """`(batch, num_classes + latent_dim)`."""
         return (features_shape[0], self.num_classes + self.latent_dim)
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        own = {"num_classes": self.num_classes, "latent_dim": self.latent_dim}
-        return {**super().get_config(), **own}
 
 
 def _largest(features, k):

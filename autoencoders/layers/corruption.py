@@ -7,12 +7,15 @@ import keras
 from keras import ops
 
 from autoencoders import draws
+from autoencoders.arguments import Declared, Number, Structure
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
 
 
-class _Corruption(keras.layers.Layer):
+class _Corruption(Declared, keras.layers.Layer):
     """Calls `corrupt` on the input when training."""
+
+    seed = Structure()
 
     def __init__(self, seed=None, **kwargs):
         super().__init__(**kwargs)
@@ -29,9 +32,6 @@ class _Corruption(keras.layers.Layer):
     def uniform(self, inputs):
         return draws.uniform(ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator)
 
-    def get_config(self):
-        return {**super().get_config(), "seed": self.seed}
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class GaussianNoise(_Corruption):
@@ -42,20 +42,16 @@ class GaussianNoise(_Corruption):
         seed: Integer, for a fixed noise sequence.
     """
 
+    stddev = Number(at_least=0)
+
     def __init__(self, stddev, seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
-        if not stddev >= 0:
-            raise ValueError(f"`stddev` must be 0 or more, got {stddev}.")
         self.stddev = stddev
 
     def corrupt(self, inputs):
         """`inputs` plus the noise, of the same shape."""
         noise = draws.normal(ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator)
-        return inputs + self.stddev * noise
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {**super().get_config(), "stddev": self.stddev}
+        return inputs + ops.cast(self.stddev, noise.dtype) * noise
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -67,17 +63,16 @@ class MaskingNoise(_Corruption):
         seed: Integer, for a fixed noise sequence.
     """
 
+    rate = Number(at_least=0, at_most=1)
+
     def __init__(self, rate, seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
-        self.rate = _share(rate)
+        self.rate = rate
 
     def corrupt(self, inputs):
         """`inputs` with the chosen elements at zero, of the same shape."""
-        return ops.where(self.uniform(inputs) < self.rate, ops.zeros_like(inputs), inputs)
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {**super().get_config(), "rate": self.rate}
+        draw = self.uniform(inputs)
+        return ops.where(draw < ops.cast(self.rate, draw.dtype), ops.zeros_like(inputs), inputs)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -90,21 +85,22 @@ class SaltAndPepperNoise(_Corruption):
         seed: Integer, for a fixed noise sequence.
     """
 
+    rate = Number(at_least=0, at_most=1)
+    low = Number()
+    high = Number()
+
     def __init__(self, rate, low=0.0, high=1.0, seed=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
-        self.rate = _share(rate)
+        self.rate = rate
         self.low = low
         self.high = high
 
     def corrupt(self, inputs):
         """`inputs` with the chosen elements at an extreme, of the same shape."""
         draw = self.uniform(inputs)
-        extreme = ops.where(draw < 0.5 * self.rate, self.low, self.high)
-        return ops.where(draw < self.rate, ops.cast(extreme, inputs.dtype), inputs)
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {**super().get_config(), "rate": self.rate, "low": self.low, "high": self.high}
+        rate = ops.cast(self.rate, draw.dtype)
+        extreme = ops.where(draw < 0.5 * rate, self.low, self.high)
+        return ops.where(draw < rate, ops.cast(extreme, inputs.dtype), inputs)
 
 
 _CORRUPTIONS = {
@@ -121,9 +117,3 @@ def get(corruption, noise):
     if corruption not in _CORRUPTIONS:
         raise ValueError(unknown("corruption", corruption, _CORRUPTIONS))
     return _CORRUPTIONS[corruption](noise)
-
-
-def _share(rate):
-    if not 0.0 <= rate <= 1.0:
-        raise ValueError(f"`rate` must be between 0 and 1, got {rate}.")
-    return rate

@@ -4,7 +4,10 @@ import keras
 from keras import ops
 
 from autoencoders import divergences, draws
+from autoencoders.arguments import Declared, Derived, Number, Structure, Switch, fixed, is_on
+from autoencoders.checks import not_negative, positive_integer, positive_integer_or_none
 from autoencoders.layers.bottlenecks import Bottleneck
+from autoencoders.layers.schedule import ScheduledBottleneck
 from autoencoders.priors import UniformCodes
 from autoencoders.serialization import PACKAGE
 
@@ -16,7 +19,7 @@ _USE_DECAY = 0.99
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class VectorQuantizer(Bottleneck):
+class VectorQuantizer(Declared, Bottleneck):
     """The nearest vector of a learned codebook, at every place of the features.
 
     Van den Oord, Vinyals & Kavukcuoglu, "Neural discrete representation learning" (2017,
@@ -44,16 +47,17 @@ class VectorQuantizer(Bottleneck):
 
     measures = ("perplexity",)
     batch_statistics = ("perplexity",)
+    num_codes = Structure(positive_integer)
+    code_dim = Structure(positive_integer)
+    commitment = Number(at_least=0)
+    decay = Number(at_least=0, below=1, off=(None,))
+    revive = Number(at_least=0, below=1, off=(None, 0))
+    seed = Structure()
 
     def __init__(
         self, num_codes, code_dim, *, commitment=0.25, decay=0.99, revive=0.1, seed=None, **kwargs
     ):
         super().__init__(**kwargs)
-        _check_sizes(num_codes=num_codes, code_dim=code_dim)
-        if decay is not None and not 0.0 <= decay < 1.0:
-            raise ValueError(f"`decay` must be from 0 to below 1, or None, got {decay}.")
-        if revive is not None and not 0.0 <= revive < 1.0:
-            raise ValueError(f"`revive` must be from 0 to below 1, or None, got {revive}.")
         self.num_codes = num_codes
         self.code_dim = code_dim
         self.commitment = commitment
@@ -62,6 +66,26 @@ class VectorQuantizer(Bottleneck):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.projection = None
+        self.counts = None
+
+    def turned(self, name):
+        """Begin or cease to count how often codes are used; a codebook stays as it is trained."""
+        if name == "decay":
+            raise AttributeError(fixed(self, name))
+        if self.built:
+            self._keep_counts()
+
+    def _keep_counts(self):
+        averaged = self.decay is not None
+        counted = {"trainable": False, "autocast": False, "aggregation": "mean"}
+        shape = (self.num_codes,)
+        needed = averaged or bool(self.revive)
+        self.keep_weight("counts", needed, shape=shape, initializer="ones", **counted)
+
+    @Derived
+    def _fresh(self):
+        """The share of a new batch in the moving averages."""
+        return 1.0 - (_USE_DECAY if self.decay is None else self.decay)
 
     @property
     def loss_terms(self):
@@ -87,17 +111,15 @@ class VectorQuantizer(Bottleneck):
             aggregation="only_first_replica",
             name="codebook",
         )
-        counted = {"trainable": False, "autocast": False, "aggregation": "mean"}
-        if averaged or self.revive:
-            self.counts = self.add_weight(
-                shape=(self.num_codes,), initializer="ones", name="counts", **counted
-            )
+        self._keep_counts()
         if averaged:
             self.sums = self.add_weight(
                 shape=shape,
                 initializer=lambda *_, **__: ops.copy(self.codebook),
+                trainable=False,
+                autocast=False,
+                aggregation="mean",
                 name="sums",
-                **counted,
             )
 
     def call(self, features, training=False):
@@ -146,18 +168,18 @@ class VectorQuantizer(Bottleneck):
 
     def _move(self, z, indices, counts):
         """Update the moving averages of a batch, and the codebook that they make."""
-        if self.decay is None and not self.revive:
+        if self.counts is None:
             return
         decay = _USE_DECAY if self.decay is None else self.decay
         z, indices = ops.reshape(z, (-1, self.code_dim)), ops.reshape(indices, (-1,))
-        self.counts.assign(decay * self.counts + (1.0 - decay) * counts)
+        self.counts.assign(decay * self.counts + self._fresh * counts)
         if self.decay is not None:
             sums = ops.segment_sum(z, indices, num_segments=self.num_codes)
-            self.sums.assign(decay * self.sums + (1.0 - decay) * sums)
+            self.sums.assign(decay * self.sums + self._fresh * sums)
             total = ops.sum(self.counts)
             share = (self.counts + _SMOOTHING) / (total + self.num_codes * _SMOOTHING)
             self.codebook.assign(self.sums / (share * total)[:, None])
-        if self.revive:
+        if is_on(self.revive):
             self._revive(z)
 
     def _revive(self, z):
@@ -177,21 +199,9 @@ class VectorQuantizer(Bottleneck):
         """`(batch, ..., code_dim)`."""
         return (*features_shape[:-1], self.code_dim)
 
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {
-            **super().get_config(),
-            "num_codes": self.num_codes,
-            "code_dim": self.code_dim,
-            "commitment": self.commitment,
-            "decay": self.decay,
-            "revive": self.revive,
-            "seed": self.seed,
-        }
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class GumbelSoftmax(Bottleneck):
+class GumbelSoftmax(ScheduledBottleneck):
     """A categorical posterior at every place, sampled by relaxation; its KL to a uniform prior.
 
     Jang, Gu & Poole, "Categorical reparameterization with Gumbel-softmax" (2017, arXiv:1611.01144);
@@ -224,6 +234,15 @@ class GumbelSoftmax(Bottleneck):
     loss_terms = ("kl_loss",)
     measures = ("perplexity",)
     batch_statistics = ("perplexity",)
+    num_codes = Structure(positive_integer)
+    code_dim = Structure(positive_integer_or_none)
+    beta = Number(at_least=0)
+    warm_up = Switch(not_negative)
+    temperature = Number(above=0)
+    min_temperature = Number(above=0)
+    anneal_steps = Switch(not_negative)
+    straight_through = Switch()
+    seed = Structure()
 
     def __init__(
         self,
@@ -240,16 +259,6 @@ class GumbelSoftmax(Bottleneck):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        _check_sizes(num_codes=num_codes, code_dim=1 if code_dim is None else code_dim)
-        if min(temperature, min_temperature) <= 0.0:
-            raise ValueError(
-                f"Temperatures must be positive, got {temperature} and {min_temperature}."
-            )
-        if anneal_steps and min_temperature > temperature:
-            raise ValueError(
-                f"The temperature falls: `min_temperature`, {min_temperature}, must not be above "
-                f"`temperature`, {temperature}."
-            )
         self.num_codes = num_codes
         self.code_dim = code_dim
         self.beta = beta
@@ -263,7 +272,24 @@ class GumbelSoftmax(Bottleneck):
         self.prior = UniformCodes(num_codes)
         self.logit = None
         self.codebook = None
-        self.steps = None  # counted where a schedule needs them
+
+    def check_arguments(self):
+        """Raise a ValueError if the temperature would rise."""
+        if self.anneal_steps and self.min_temperature > self.temperature:
+            raise ValueError(
+                f"The temperature falls: `min_temperature`, {self.min_temperature}, must not be "
+                f"above `temperature`, {self.temperature}."
+            )
+
+    @property
+    def scheduled(self):
+        """Whether the KL's weight grows or the temperature falls."""
+        return bool(self.warm_up or self.anneal_steps)
+
+    @Derived
+    def _fall(self):
+        """What the temperature is multiplied with until it is the lowest."""
+        return self.min_temperature / self.temperature
 
     def build(self, features_shape):
         """Create the map to logits and the codebook, for features `(batch, ..., channels)`."""
@@ -277,15 +303,7 @@ class GumbelSoftmax(Bottleneck):
                 autocast=False,
                 name="codebook",
             )
-        if self.warm_up or self.anneal_steps:
-            self.steps = self.add_weight(
-                shape=(),
-                initializer="zeros",
-                trainable=False,
-                autocast=False,
-                aggregation="only_first_replica",
-                name="steps",
-            )
+        self.build_schedule()
 
     def call(self, features, training=False):
         """The most probable codes: `(batch, ..., channels)` to `(batch, ..., code_dim)`.
@@ -318,11 +336,11 @@ class GumbelSoftmax(Bottleneck):
         code = self._relaxed(logits) if training else self._sample(logits)
         kl = divergences.categorical_kl(ops.log_softmax(logits))
         kl = ops.sum(ops.reshape(kl, (ops.shape(kl)[0], -1)), axis=-1)
-        progress = self._progress(self.warm_up) if training else 1.0
+        progress = self.progress(self.warm_up, training)
         counts = _counts(ops.argmax(logits, axis=-1), self.num_codes)
         values = {"kl_loss": self.beta * progress * kl, "perplexity": _perplexity(counts)}
-        if training and self.steps is not None:
-            self.steps.assign(self.steps + 1)
+        if training:
+            self.count_step()
         return code, values
 
     def _relaxed(self, logits):
@@ -348,37 +366,13 @@ class GumbelSoftmax(Bottleneck):
 
     def current_temperature(self):
         """The temperature of the next training step."""
-        fall = self.min_temperature / self.temperature
-        return self.temperature * fall ** self._progress(self.anneal_steps, otherwise=0.0)
-
-    def _progress(self, steps, otherwise=1.0):
-        """How much of so many training steps is over, from 0 to 1."""
-        return ops.minimum(self.steps / steps, 1.0) if steps else otherwise
+        if not self.anneal_steps:
+            return self.temperature
+        return self.temperature * self._fall ** self.progress(self.anneal_steps, training=True)
 
     def compute_output_shape(self, features_shape):
         """`(batch, ..., code_dim)`, without a codebook `(batch, ..., num_codes)`."""
         return (*features_shape[:-1], self.code_dim or self.num_codes)
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {
-            **super().get_config(),
-            "num_codes": self.num_codes,
-            "code_dim": self.code_dim,
-            "beta": self.beta,
-            "warm_up": self.warm_up,
-            "temperature": self.temperature,
-            "min_temperature": self.min_temperature,
-            "anneal_steps": self.anneal_steps,
-            "straight_through": self.straight_through,
-            "seed": self.seed,
-        }
-
-
-def _check_sizes(**sizes):
-    for name, size in sizes.items():
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"`{name}` must be a positive integer, got {size!r}.")
 
 
 def _straight_through(value, smooth):

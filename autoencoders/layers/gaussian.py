@@ -4,8 +4,9 @@ import keras
 from keras import ops
 
 from autoencoders import divergences, draws
-from autoencoders.layers.bottlenecks import Bottleneck
-from autoencoders.layers.checks import not_negative
+from autoencoders.arguments import Number, Part, Structure, Switch, is_on
+from autoencoders.checks import not_negative, positive_integer
+from autoencoders.layers.schedule import ScheduledBottleneck
 from autoencoders.priors import StandardNormal
 from autoencoders.serialization import PACKAGE
 
@@ -14,7 +15,7 @@ _ACTIVE_VARIANCE = 0.01
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class GaussianBottleneck(Bottleneck):
+class GaussianBottleneck(ScheduledBottleneck):
     """A diagonal Gaussian posterior, sampled by reparameterisation, with its KL to the prior.
 
     Kingma & Welling, "Auto-Encoding Variational Bayes" (2013, arXiv:1312.6114): two linear maps
@@ -42,6 +43,15 @@ class GaussianBottleneck(Bottleneck):
 
     loss_terms = ("kl_loss",)
     measures = ("active_units",)
+    latent_dim = Structure(positive_integer)
+    beta = Number(at_least=0)
+    prior = Part()
+    num_samples = Switch(positive_integer)
+    warm_up = Switch(not_negative)
+    free_bits = Number(at_least=0, off=(0,))
+    capacity = Number(at_least=0, off=(None,))
+    capacity_steps = Switch(not_negative)
+    seed = Structure()
 
     def __init__(
         self,
@@ -58,19 +68,9 @@ class GaussianBottleneck(Bottleneck):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not isinstance(num_samples, int) or num_samples < 1:
-            raise ValueError(f"`num_samples` must be a positive integer, got {num_samples!r}.")
-        not_negative(beta=beta, warm_up=warm_up, free_bits=free_bits)
-        not_negative(capacity=capacity or 0.0, capacity_steps=capacity_steps)
-        if capacity_steps and capacity is None:
-            raise ValueError("`capacity_steps` are those in which a `capacity` grows: pass both.")
-        if free_bits and capacity is not None:
-            raise ValueError("Either `free_bits` or `capacity`: both say what KL costs nothing.")
         self.latent_dim = latent_dim
         self.beta = beta
         self.prior = prior or StandardNormal()
-        if free_bits and not hasattr(self.prior, "kl_per_dimension"):
-            raise ValueError("`free_bits` are of latent dimensions: for a standard normal prior.")
         self.num_samples = num_samples
         self.warm_up = warm_up
         self.free_bits = free_bits
@@ -83,7 +83,20 @@ class GaussianBottleneck(Bottleneck):
         self.log_variance = keras.layers.Dense(
             latent_dim, dtype=self.dtype_policy, name="log_variance"
         )
-        self.steps = None  # counted where a schedule needs them
+
+    def check_arguments(self):
+        """Raise a ValueError unless the arguments go together."""
+        if self.capacity_steps and self.capacity is None:
+            raise ValueError("`capacity_steps` are those in which a `capacity` grows: pass both.")
+        if self.free_bits and self.capacity is not None:
+            raise ValueError("Either `free_bits` or `capacity`: both say what KL costs nothing.")
+        if self.free_bits and not hasattr(self.prior, "kl_per_dimension"):
+            raise ValueError("`free_bits` are of latent dimensions: for a standard normal prior.")
+
+    @property
+    def scheduled(self):
+        """Whether the KL's weight or its capacity grows."""
+        return bool(self.warm_up or self.capacity_steps)
 
     def build(self, features_shape):
         """Create the two linear maps for features of shape `(batch, ...)`."""
@@ -92,15 +105,12 @@ class GaussianBottleneck(Bottleneck):
         self.log_variance.build(flat_shape)
         if isinstance(self.prior, keras.layers.Layer) and not self.prior.built:
             self.prior.build()
-        if self.warm_up or (self.capacity is not None and self.capacity_steps):
-            self.steps = self.add_weight(
-                shape=(), initializer="zeros", trainable=False, name="steps"
-            )
+        self.build_schedule()
 
     @property
     def batch_statistics(self):
         """The active units, and a KL whose free bits are of the batch's mean."""
-        return ("active_units", *self.loss_terms) if self.free_bits else ("active_units",)
+        return ("active_units", *self.loss_terms) if is_on(self.free_bits) else ("active_units",)
 
     def posterior(self, features):
         """Mean and log-variance, each `(batch, latent_dim)`, at full precision."""
@@ -123,8 +133,8 @@ class GaussianBottleneck(Bottleneck):
         mean, log_variance = self.posterior(features)
         z = self.sample(mean, log_variance)
         values = self.kl_terms(z, mean, log_variance, training)
-        if training and self.steps is not None:
-            self.steps.assign(self.steps + 1)
+        if training:
+            self.count_step()
         return z, {**values, "active_units": _active_units(mean)}
 
     def sample(self, mean, log_variance):
@@ -139,7 +149,7 @@ class GaussianBottleneck(Bottleneck):
 
     def kl_terms(self, z, mean, log_variance, training):
         """The loss terms, by name."""
-        if self.free_bits:
+        if is_on(self.free_bits):
             per_dimension = ops.mean(self.prior.kl_per_dimension(mean, log_variance), axis=0)
             kl = ops.sum(ops.maximum(per_dimension, self.free_bits))
         elif hasattr(self.prior, "kl"):
@@ -148,7 +158,7 @@ class GaussianBottleneck(Bottleneck):
             log_ratio = self.log_ratio(z, mean, log_variance)
             kl = ops.mean(ops.reshape(log_ratio, (-1, self.num_samples)), axis=-1)
         if self.capacity is not None:
-            kl = ops.abs(kl - self.capacity * self._progress(self.capacity_steps, training))
+            kl = ops.abs(kl - self.capacity * self.progress(self.capacity_steps, training))
         return {"kl_loss": self.weight(training) * kl}
 
     def log_ratio(self, z, mean, log_variance):
@@ -160,38 +170,11 @@ class GaussianBottleneck(Bottleneck):
 
     def weight(self, training):
         """The weight of the KL at this step: `beta`, or while it warms up a share of it."""
-        return self.beta * self._progress(self.warm_up, training)
-
-    def _progress(self, steps, training):
-        """How much of so many training steps is over, from 0 to 1."""
-        if not (steps and training):
-            return 1.0
-        return ops.minimum(self.steps / steps, 1.0)
+        return self.beta * self.progress(self.warm_up, training)
 
     def compute_output_shape(self, features_shape):
         """`(batch, latent_dim)`."""
         return (features_shape[0], self.latent_dim)
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {
-            **super().get_config(),
-            "latent_dim": self.latent_dim,
-            "beta": self.beta,
-            "prior": keras.saving.serialize_keras_object(self.prior),
-            "num_samples": self.num_samples,
-            "warm_up": self.warm_up,
-            "free_bits": self.free_bits,
-            "capacity": self.capacity,
-            "capacity_steps": self.capacity_steps,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        """The inverse of `get_config`."""
-        prior = keras.saving.deserialize_keras_object(config["prior"])
-        return cls(**{**config, "prior": prior})
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -211,20 +194,26 @@ class TotalCorrelationBottleneck(GaussianBottleneck):
     """
 
     loss_terms = ("mutual_information_loss", "total_correlation_loss", "dimension_wise_kl_loss")
+    alpha = Number(at_least=0)
+    gamma = Number(at_least=0)
+    dataset_size = Number(above=0)
 
     def __init__(
         self, latent_dim, *, alpha=1.0, beta=6.0, gamma=1.0, dataset_size=60_000, **kwargs
     ):
         super().__init__(latent_dim, beta=beta, **kwargs)
+        self.alpha = alpha
+        self.gamma = gamma
+        self.dataset_size = dataset_size
+
+    def check_arguments(self):
+        """Raise a ValueError for what a KL that is split cannot have."""
+        super().check_arguments()
         if self.free_bits or self.capacity is not None or type(self.prior) is not StandardNormal:
             raise ValueError(
                 "A KL that is split for its total correlation takes no `free_bits`, no `capacity` "
                 "and no prior but the standard normal."
             )
-        not_negative(alpha=alpha, gamma=gamma, dataset_size=dataset_size)
-        self.alpha = alpha
-        self.gamma = gamma
-        self.dataset_size = dataset_size
 
     @property
     def batch_statistics(self):
@@ -235,18 +224,13 @@ class TotalCorrelationBottleneck(GaussianBottleneck):
         """The three parts, by name."""
         mean, log_variance = self.repeated(mean), self.repeated(log_variance)
         parts = divergences.decomposed_kl(z, mean, log_variance, self.dataset_size)
-        progress = self._progress(self.warm_up, training)
+        progress = self.progress(self.warm_up, training)
         return {
             term: progress * weight * ops.mean(ops.reshape(part, (-1, self.num_samples)), axis=-1)
             for term, weight, part in zip(
                 self.loss_terms, (self.alpha, self.beta, self.gamma), parts, strict=True
             )
         }
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        own = {"alpha": self.alpha, "gamma": self.gamma, "dataset_size": self.dataset_size}
-        return {**super().get_config(), **own}
 
 
 def _active_units(mean):

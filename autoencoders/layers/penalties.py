@@ -8,7 +8,8 @@ import keras
 from keras import ops
 
 from autoencoders import divergences, draws
-from autoencoders.layers.checks import not_negative
+from autoencoders.arguments import Declared, Number, Part, Structure, Switch
+from autoencoders.checks import one_of
 from autoencoders.priors import StandardNormal
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
@@ -51,7 +52,7 @@ class Penalty(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class ActivityPenalty(Penalty):
+class ActivityPenalty(Declared, Penalty):
     """L1 and L2 norms of the latent code: `l1 * Σ|z| + l2 * Σz²`, per row.
 
     Args:
@@ -59,10 +60,11 @@ class ActivityPenalty(Penalty):
     """
 
     loss_term = "activity_loss"
+    l1 = Number(at_least=0)
+    l2 = Number(at_least=0)
 
     def __init__(self, l1=0.0, l2=0.0, **kwargs):
         super().__init__(**kwargs)
-        not_negative(l1=l1, l2=l2)
         self.l1 = l1
         self.l2 = l2
 
@@ -71,13 +73,9 @@ class ActivityPenalty(Penalty):
         z = _flat(latent, self.variable_dtype)
         return self.l1 * ops.sum(ops.abs(z), axis=-1) + self.l2 * ops.sum(ops.square(z), axis=-1)
 
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {**super().get_config(), "l1": self.l1, "l2": self.l2}
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class SparsityPenalty(Penalty):
+class SparsityPenalty(Declared, Penalty):
     """KL divergence of each unit's mean activation in the batch from a small target.
 
     `weight * Σ_j KL(ρ ‖ ρ̂_j)`, for code units between 0 and 1: Ng, "Sparse autoencoder" (CS294A
@@ -90,12 +88,11 @@ class SparsityPenalty(Penalty):
 
     loss_term = "sparsity_loss"
     batch_statistic = True
+    target = Number(above=0, below=1)
+    weight = Number(at_least=0)
 
     def __init__(self, target=0.05, weight=1.0, **kwargs):
         super().__init__(**kwargs)
-        if not 0.0 < target < 1.0:
-            raise ValueError(f"`target`, a mean activation, must be between 0 and 1, got {target}.")
-        not_negative(weight=weight)
         self.target = target
         self.weight = weight
 
@@ -104,10 +101,6 @@ class SparsityPenalty(Penalty):
         activation = ops.mean(_flat(latent, self.variable_dtype), axis=0)
         activation = ops.clip(activation, 1e-6, 1.0 - 1e-6)
         return self.weight * ops.sum(divergences.bernoulli_kl(self.target, activation))
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {**super().get_config(), "target": self.target, "weight": self.weight}
 
 
 # Derivatives of activations, in terms of what they put out.
@@ -120,7 +113,7 @@ _DERIVATIVES = {
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class ContractivePenalty(Penalty):
+class ContractivePenalty(Declared, Penalty):
     """`weight * ‖J‖²`, the squared Frobenius norm of the Jacobian of the code at each input.
 
     Rifai, Vincent, Muller, Glorot & Bengio, "Contractive auto-encoders" (ICML 2011). For an encoder
@@ -135,10 +128,11 @@ class ContractivePenalty(Penalty):
     """
 
     loss_term = "contractive_loss"
+    weight = Number(at_least=0)
+    seed = Structure()
 
     def __init__(self, weight=1.0, seed=None, **kwargs):
         super().__init__(**kwargs)
-        not_negative(weight=weight)
         self.weight = weight
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -156,10 +150,6 @@ class ContractivePenalty(Penalty):
         product = encoding.vector_jacobian(ops.sign(half))
         return self.weight * ops.sum(ops.square(_flat(product, self.variable_dtype)), axis=-1)
 
-    def get_config(self):
-        """The arguments of the constructor."""
-        return {**super().get_config(), "weight": self.weight, "seed": self.seed}
-
 
 def _single_dense_layer(encoder):
     """The dense layer that, but for reshaping, is all of the encoder; or None."""
@@ -176,8 +166,13 @@ _KERNELS = {
 }
 
 
+def _known_kernel(name, kernel):
+    if kernel not in _KERNELS:
+        raise ValueError(unknown(name, kernel, _KERNELS))
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
-class MMDPenalty(Penalty):
+class MMDPenalty(Declared, Penalty):
     """`weight` times the squared maximum mean discrepancy between the batch's codes and the prior.
 
     Zhao, Song & Ermon, "InfoVAE" (2017, arXiv:1706.02262) and Tolstikhin et al., "Wasserstein
@@ -193,14 +188,15 @@ class MMDPenalty(Penalty):
 
     loss_term = "mmd_loss"
     batch_statistic = True
+    weight = Number(at_least=0)
+    prior = Part()
+    kernel = Switch(_known_kernel)
+    seed = Structure()
 
     def __init__(
         self, weight=1.0, prior=None, kernel="inverse_multiquadratic", seed=None, **kwargs
     ):
         super().__init__(**kwargs)
-        if kernel not in _KERNELS:
-            raise ValueError(unknown("kernel", kernel, _KERNELS))
-        not_negative(weight=weight)
         self.weight = weight
         self.prior = prior or StandardNormal()
         self.kernel = kernel
@@ -213,21 +209,9 @@ class MMDPenalty(Penalty):
         drawn = self.prior.sample(ops.shape(codes), seed=self.seed_generator)
         return self.weight * divergences.squared_mmd(codes, drawn, _KERNELS[self.kernel])
 
-    def get_config(self):
-        """The arguments of the constructor."""
-        prior = keras.saving.serialize_keras_object(self.prior)
-        own = {"weight": self.weight, "prior": prior, "kernel": self.kernel, "seed": self.seed}
-        return {**super().get_config(), **own}
-
-    @classmethod
-    def from_config(cls, config):
-        """The inverse of `get_config`."""
-        prior = keras.saving.deserialize_keras_object(config["prior"])
-        return cls(**{**config, "prior": prior})
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class DIPPenalty(Penalty):
+class DIPPenalty(Declared, Penalty):
     """The distance of the codes' covariance from the identity: disentangled inferred prior.
 
     `off_diagonal * Σ_{i≠j} C_ij² + diagonal * Σ_i (C_ii − 1)²`: Kumar, Sattigeri & Balakrishnan,
@@ -242,12 +226,12 @@ class DIPPenalty(Penalty):
 
     loss_term = "dip_loss"
     batch_statistic = True
+    off_diagonal = Number(at_least=0)
+    diagonal = Number(at_least=0)
+    kind = Switch(one_of(1, 2))
 
     def __init__(self, off_diagonal=10.0, diagonal=100.0, kind=1, **kwargs):
         super().__init__(**kwargs)
-        if kind not in (1, 2):
-            raise ValueError(f"`kind` must be 1 or 2, for DIP-VAE-I or II; got {kind!r}.")
-        not_negative(off_diagonal=off_diagonal, diagonal=diagonal)
         self.off_diagonal = off_diagonal
         self.diagonal = diagonal
         self.kind = kind
@@ -270,11 +254,6 @@ class DIPPenalty(Penalty):
             variance = variance + ops.mean(ops.exp(log_variance), axis=0)
         distance = ops.sum(ops.square(variance - 1.0))
         return self.off_diagonal * off_diagonal + self.diagonal * distance
-
-    def get_config(self):
-        """The arguments of the constructor."""
-        own = {"off_diagonal": self.off_diagonal, "diagonal": self.diagonal, "kind": self.kind}
-        return {**super().get_config(), **own}
 
 
 def _flat(codes, dtype):

@@ -11,7 +11,7 @@ otherwise; like theirs, they count all factors as discrete.
 import numpy as np
 
 from autoencoders.autoencoder import Autoencoder
-from autoencoders.datasets.checks import check_integers
+from autoencoders.checks import check_integers
 
 _BLOCK = 2**22  # densities computed at once
 _ENCODED = 1024  # images drawn and encoded at once

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autoencoders.autoencoder import Autoencoder
-from autoencoders.datasets.checks import check_integers
+from autoencoders.checks import check_integers
 from autoencoders.metrics import features as image_features
 
 # Distances held at once.

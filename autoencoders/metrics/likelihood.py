@@ -14,7 +14,7 @@ from keras import ops
 
 from autoencoders import divergences, losses, priors
 from autoencoders.autoencoder import Autoencoder
-from autoencoders.datasets.checks import check_integers
+from autoencoders.checks import check_integers
 from autoencoders.training.rows import RowRunner, size_without_rest
 
 # Codes decoded at once: enough that launching a program costs little, few enough to stay in cache.

@@ -27,8 +27,8 @@ import numpy as np
 from keras import ops
 
 from autoencoders import draws, layers, networks, priors
+from autoencoders.arguments import Number, Part
 from autoencoders.discriminated import DiscriminatedAutoencoder, cross_entropy
-from autoencoders.layers.checks import not_negative
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import health
@@ -48,6 +48,8 @@ class AdversarialAutoencoder(DiscriminatedAutoencoder):
         prior: The distribution that the codes are to follow; a standard normal unless given.
         kwargs: As in `DiscriminatedAutoencoder`.
     """
+
+    _prior = Part(argument="prior")
 
     def __init__(self, encoder, decoder, *, discriminator, prior=None, **kwargs):
         super().__init__(encoder, decoder, discriminator=discriminator, **kwargs)
@@ -86,11 +88,6 @@ class AdversarialAutoencoder(DiscriminatedAutoencoder):
         """Make the discriminator take codes for draws from the prior: one loss per row."""
         fake = self.discriminator(self.codes(batch.x, training), training=training)
         return {"generator_loss": cross_entropy(1, fake)}
-
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        prior = keras.saving.serialize_keras_object(self.training_prior)
-        return {**super().get_config(), "prior": prior}
 
 
 @register
@@ -207,6 +204,7 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
     """
 
     discriminator_terms = ("style_discriminator_loss", "class_discriminator_loss")
+    label_discriminator = Part()
 
     def __init__(self, encoder, decoder, *, bottleneck, label_discriminator, **kwargs):
         super().__init__(encoder, decoder, bottleneck=bottleneck, **kwargs)
@@ -324,11 +322,6 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
             style.dtype
         )
 
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        label_discriminator = keras.saving.serialize_keras_object(self.label_discriminator)
-        return {**super().get_config(), "label_discriminator": label_discriminator}
-
 
 @register
 def semi_supervised_aae_mlp(
@@ -395,9 +388,10 @@ class VAEGAN(DiscriminatedAutoencoder):
         kwargs: As in `Autoencoder`, with a `layers.GaussianBottleneck` among them.
     """
 
+    gamma = Number(at_least=0)
+
     def __init__(self, encoder, decoder, *, gamma=1.0, **kwargs):
         super().__init__(encoder, decoder, **kwargs)
-        not_negative(gamma=gamma)
         self.gamma = gamma
         self._decoder_has_losses = False
 
@@ -474,14 +468,10 @@ class VAEGAN(DiscriminatedAutoencoder):
 
     def _distance(self, target, reconstruction):
         a, b = (
-            ops.cast(self.discriminator(x, training=False)[0], "float32")
+            ops.cast(self.discriminator(x, training=False)[0], self.variable_dtype)
             for x in (target, reconstruction)
         )
         return 0.5 * ops.sum(ops.square(a - b), axis=-1)
-
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        return {**super().get_config(), "gamma": self.gamma}
 
 
 @register

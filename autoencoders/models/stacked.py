@@ -23,8 +23,10 @@ import numpy as np
 from keras import ops
 
 from autoencoders import layers, losses, networks
+from autoencoders.arguments import Number, Part, Switch
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.boltzmann import RestrictedBoltzmannMachine
+from autoencoders.checks import positive_integer
 from autoencoders.layers import corruption as corruptions
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
@@ -46,6 +48,9 @@ class StackedAutoencoder(Autoencoder):
         layer_penalties: `layers.Penalty` instances, terms on each layer's code in pre-training.
         kwargs: As in `Autoencoder`.
     """
+
+    layer_corruption = Part(until_built=True)
+    layer_penalties = Part(until_built=True)
 
     def __init__(self, encoder, decoder, *, layer_corruption=None, layer_penalties=(), **kwargs):
         super().__init__(encoder, decoder, **kwargs)
@@ -185,16 +190,6 @@ class StackedAutoencoder(Autoencoder):
     def _count(self, layers):
         self._pretraining.assign([np.asarray(self._pretraining)[0], layers])
 
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        return {
-            **super().get_config(),
-            "layer_corruption": keras.saving.serialize_keras_object(self.layer_corruption),
-            "layer_penalties": [
-                keras.saving.serialize_keras_object(penalty) for penalty in self.layer_penalties
-            ],
-        }
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class StackedBoltzmannMachines(StackedAutoencoder):
@@ -212,6 +207,9 @@ class StackedBoltzmannMachines(StackedAutoencoder):
         weight_decay: Weight of ½ΣW² in a machine's loss.
         kwargs: As in `Autoencoder`.
     """
+
+    cd_steps = Switch(positive_integer)
+    weight_decay = Number(at_least=0, off=(0,))
 
     def __init__(self, encoder, decoder, *, cd_steps=1, weight_decay=0.0002, **kwargs):
         super().__init__(encoder, decoder, **kwargs)
@@ -252,11 +250,6 @@ class StackedBoltzmannMachines(StackedAutoencoder):
         layer.bias.assign(shallow.hidden_bias)
         mirror.kernel.assign(ops.transpose(shallow.kernel))
         mirror.bias.assign(shallow.visible_bias)
-
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        own = {"cd_steps": self.cd_steps, "weight_decay": self.weight_decay}
-        return {**super().get_config(), **own}
 
 
 def _kind_of_units(layer):

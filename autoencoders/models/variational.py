@@ -32,9 +32,9 @@ import numpy as np
 from keras import ops
 
 from autoencoders import draws, layers, losses, networks, priors
+from autoencoders.arguments import Number, Structure, is_on
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.discriminated import DiscriminatedAutoencoder, cross_entropy
-from autoencoders.layers.checks import not_negative
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import health
@@ -227,9 +227,10 @@ class FactorVAE(DiscriminatedAutoencoder):
         kwargs: As in `Autoencoder`, with a `layers.GaussianBottleneck` among them.
     """
 
+    gamma = Number(at_least=0)
+
     def __init__(self, encoder, decoder, *, gamma=10.0, **kwargs):
         super().__init__(encoder, decoder, **kwargs)
-        not_negative(gamma=gamma)
         self.gamma = gamma
 
     @property
@@ -240,7 +241,8 @@ class FactorVAE(DiscriminatedAutoencoder):
     def objective(self, batch, features, latent, output, values):
         """−ELBO and gamma · the total correlation, by the discriminator's log-ratio for a code."""
         values = super().objective(batch, features, latent, output, values)
-        log_ratio = ops.cast(ops.squeeze(self.discriminator(latent), axis=-1), "float32")
+        log_ratio = ops.squeeze(self.discriminator(latent), axis=-1)
+        log_ratio = ops.cast(log_ratio, self.variable_dtype)
         return {**values, "total_correlation_loss": self._per_row(self.gamma * log_ratio)}
 
     def discriminator_losses(self, batch, training):
@@ -252,10 +254,6 @@ class FactorVAE(DiscriminatedAutoencoder):
         product = self.discriminator(shuffled, training=training)
         loss = 0.5 * (cross_entropy(1, joint) + cross_entropy(0, product))
         return {"discriminator_loss": loss}
-
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        return {**super().get_config(), "gamma": self.gamma}
 
 
 @register
@@ -395,7 +393,10 @@ class ImportanceWeightedAutoencoder(Autoencoder):
 
     def __init__(self, encoder, decoder, *, bottleneck, likelihood, **kwargs):
         super().__init__(encoder, decoder, bottleneck=bottleneck, likelihood=likelihood, **kwargs)
-        if bottleneck.free_bits or bottleneck.capacity is not None:
+        self._check_bound()
+
+    def _check_bound(self):
+        if is_on(self.bottleneck.free_bits) or self.bottleneck.capacity is not None:
             raise ValueError("An importance-weighted bound has no `free_bits` and no `capacity`.")
 
     @property
@@ -410,6 +411,7 @@ class ImportanceWeightedAutoencoder(Autoencoder):
 
     def objective(self, batch, features, latent, output, values):
         """The terms of the bound: one value per row."""
+        self._check_bound()  # the bottleneck's arguments may have been set since
         weight = values.pop("kl_weight")
         mean, log_variance = self.bottleneck.posterior(features)
         log_ratio = weight * self.bottleneck.log_ratio(latent, mean, log_variance)
@@ -589,6 +591,8 @@ class ConditionalAutoencoder(Autoencoder):
         kwargs: As in `Autoencoder`.
     """
 
+    num_classes = Structure()
+
     def __init__(self, encoder, decoder, *, num_classes, **kwargs):
         super().__init__(encoder, decoder, **kwargs)
         self.num_classes = num_classes
@@ -652,10 +656,6 @@ class ConditionalAutoencoder(Autoencoder):
         weight = np.linspace(0.0, 1.0, steps, dtype=ends.dtype)[:, None]
         line = (1.0 - weight) * ends[0] + weight * ends[1]
         return self._rows.run("line", lambda z: self._mean(self.decoder(z, training=False)), line)
-
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        return {**super().get_config(), "num_classes": self.num_classes}
 
 
 @register

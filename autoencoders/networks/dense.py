@@ -5,6 +5,7 @@ import math
 import keras
 from keras import layers, ops
 
+from autoencoders.arguments import Declared, Structure
 from autoencoders.serialization import PACKAGE
 
 
@@ -95,7 +96,7 @@ class _Reference:
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class DenseTranspose(layers.Layer):
+class DenseTranspose(Declared, layers.Layer):
     """A dense layer of a decoder that has the kernel of one of the encoder's, transposed.
 
     An `Autoencoder` ties these layers of its decoder to the `Dense` layers of its encoder, the
@@ -107,6 +108,9 @@ class DenseTranspose(layers.Layer):
         units: Number of units: that of the other layer's inputs.
         activation: Activation of the output.
     """
+
+    units = Structure()
+    activation = Structure(serialize=keras.activations.serialize)
 
     def __init__(self, units, activation=None, **kwargs):
         super().__init__(**kwargs)
@@ -175,11 +179,6 @@ class DenseTranspose(layers.Layer):
     def compute_output_shape(self, input_shape):
         """`(batch, ..., units)`."""
         return (*input_shape[:-1], self.units)
-
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        activation = keras.activations.serialize(self.activation)
-        return {**super().get_config(), "units": self.units, "activation": activation}
 
 
 def tie(encoder, decoder):

@@ -9,6 +9,7 @@ learning of video representations using LSTMs" (2015, arXiv:1502.04681).
 import keras
 from keras import layers, ops
 
+from autoencoders.arguments import Declared, Part, Structure
 from autoencoders.networks.sequences import SequenceDecoder, layer_units, series_shape
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
@@ -96,7 +97,7 @@ def recurrent(
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class RecurrentDecoder(SequenceDecoder):
+class RecurrentDecoder(Declared, SequenceDecoder):
     """Recurrent layers that unfold one code into a series, and a dense layer for each step.
 
     Every step sees the code. With teacher forcing it sees the element before it, too: in training
@@ -126,6 +127,18 @@ class RecurrentDecoder(SequenceDecoder):
             would see what it has yet to put out, or without the likelihood that tells what several
             parameters for each element mean.
     """
+
+    features = Structure()
+    units = Structure()
+    cell = Structure()
+    bidirectional = Structure()
+    reverse_targets = Structure()
+    teacher_forcing = Structure()
+    activation = Structure(serialize=keras.activations.serialize)
+    output_activation = Structure(argument="output", serialize=keras.activations.serialize)
+    parameters = Structure()
+    likelihood = Part()
+    masked = Structure()
 
     def __init__(
         self,
@@ -210,29 +223,6 @@ class RecurrentDecoder(SequenceDecoder):
             if self._backwards:
                 x = ops.flip(x, axis=1)
         return x if self.teacher_forcing else self.dense(x)
-
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        return {
-            **super().get_config(),
-            "features": self.features,
-            "units": self.units,
-            "cell": self.cell,
-            "bidirectional": self.bidirectional,
-            "reverse_targets": self.reverse_targets,
-            "teacher_forcing": self.teacher_forcing,
-            "activation": keras.activations.serialize(self.activation),
-            "output": keras.activations.serialize(self.output_activation),
-            "parameters": self.parameters,
-            "likelihood": keras.saving.serialize_keras_object(self.likelihood),
-            "masked": self.masked,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        """The inverse of `get_config`."""
-        likelihood = keras.saving.deserialize_keras_object(config["likelihood"])
-        return cls(**{**config, "likelihood": likelihood})
 
 
 class _Feedback(layers.Layer):

@@ -11,6 +11,7 @@ tree; here it is balanced, so that a series of n steps has ⌈log₂ n⌉ levels
 import keras
 from keras import layers, ops
 
+from autoencoders.arguments import Declared, Structure
 from autoencoders.networks.sequences import SequenceDecoder, layer_units, series_shape
 from autoencoders.serialization import PACKAGE
 
@@ -75,13 +76,16 @@ def recursive(
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class RecursiveEncoder(layers.Layer):
+class RecursiveEncoder(Declared, layers.Layer):
     """The root of a balanced binary tree over the steps of a series.
 
     Args:
         units: Units of the merge network's layers, in order; the last is the width of a node.
         activation: Activation of these layers, and of the one that embeds a step as a node.
     """
+
+    units = Structure()
+    activation = Structure(serialize=keras.activations.serialize)
 
     def __init__(self, units=(64,), *, activation="tanh", **kwargs):
         super().__init__(**kwargs)
@@ -126,14 +130,9 @@ class RecursiveEncoder(layers.Layer):
     def compute_mask(self, inputs, mask=None):
         """None: the root has no steps."""
 
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        activation = keras.activations.serialize(self.activation)
-        return {**super().get_config(), "units": self.units, "activation": activation}
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class RecursiveDecoder(SequenceDecoder):
+class RecursiveDecoder(Declared, SequenceDecoder):
     """Unfolds a code down a balanced binary tree into the steps of a series.
 
     Args:
@@ -144,6 +143,12 @@ class RecursiveDecoder(SequenceDecoder):
         output: Activation of the output.
         parameters: Numbers to put out for each element (`Likelihood.parameters`).
     """
+
+    features = Structure()
+    units = Structure()
+    activation = Structure(serialize=keras.activations.serialize)
+    output_activation = Structure(argument="output", serialize=keras.activations.serialize)
+    parameters = Structure()
 
     def __init__(
         self, features, units=(64,), *, activation="tanh", output="linear", parameters=1, **kwargs
@@ -191,17 +196,6 @@ class RecursiveDecoder(SequenceDecoder):
             count = levels[level - 1].shape[1] if level else steps
             nodes = ops.reshape(below, (-1, 2 * present.shape[1], self.units[0]))[:, :count]
         return self.dense(nodes)
-
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        return {
-            **super().get_config(),
-            "features": self.features,
-            "units": self.units,
-            "activation": keras.activations.serialize(self.activation),
-            "output": keras.activations.serialize(self.output_activation),
-            "parameters": self.parameters,
-        }
 
 
 def _tree(mask):

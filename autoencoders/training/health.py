@@ -217,6 +217,7 @@ class Labels:
         """The labels of a batch inside a step, asserted before they are read."""
         if labels is None and not self.needed:
             return tf.fill(tf.shape(x)[:1], -1)
+        labels = None if labels is None else tf.convert_to_tensor(labels)
         if labels is None or not labels.dtype.is_integer or labels.shape.rank not in (1, None):
             raise ValueError(f"{self._described()}, one for each row.")
         labels = tf.cast(labels, tf.int32)

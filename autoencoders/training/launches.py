@@ -47,6 +47,7 @@ class Launches:
         self._model = model
         self._base = base
         self._programs = Programs(model)
+        self._keras_functions = {}
         self.configure("auto", None)
 
     def configure(self, jit_compile, steps_per_execution):
@@ -55,6 +56,13 @@ class Launches:
         self.steps_per_execution = steps_per_execution
         self.training_loop = None
         self._programs.clear()
+        self._keras_functions.clear()
+
+    def follow(self):
+        """Forget what was traced if a switch of the model was turned since."""
+        if self._programs.follow():
+            self._keras_functions.clear()
+            self._model.follow_settings()
 
     def feed(self, loop, arrays, order, steps=None):
         """A `fused.Feed` for `loop` ("train", "test" or "predict"), or None where Keras's runs."""
@@ -79,6 +87,7 @@ class Launches:
             The `Launch`.
         """
         launch = Launch(self.steps_per_execution or 1, None, checked)
+        self.follow()
         if feed is not None:
             self._programs.refresh()
             steps = 1 if choice.every_batch(callbacks) else feed.chunk_steps
@@ -105,14 +114,17 @@ class Launches:
             keras_function: Makes Keras's own function. There are two of it: steps that check their
                 data are traced apart from those that need not.
         """
-        functions = {}
+        for checked in (True, False):
+            self._keras_functions.pop((loop, checked), None)
 
         def run(iterator):
+            self.follow()  # a callback may have turned a switch
             launch = self.current(loop)
             if launch.feed is None:
-                if launch.checked not in functions:
-                    functions[launch.checked] = keras_function()
-                return functions[launch.checked](iterator)
+                key = loop, launch.checked
+                if key not in self._keras_functions:
+                    self._keras_functions[key] = keras_function()
+                return self._keras_functions[key](iterator)
             if loop == "predict":
                 return self._reconstruct(launch.feed, len(iterator))
             return self._update(loop, launch)

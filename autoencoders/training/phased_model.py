@@ -199,10 +199,19 @@ class PhasedModel(keras.Model):
         for phase in phases:
             if not self.phase_optimizers[phase.name].built:
                 self.phase_optimizers[phase.name].build(phase.variables)
-        names = [name for phase in phases for name in phase.logged]
+        self._trackers = step.LossTrackers(self._logged())
+
+    def _logged(self):
+        """The names under which the phases log."""
+        names = [name for phase in self.phases for name in phase.logged]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"Several parts of {self.name!r} log the loss terms {repeated}.")
-        self._trackers = step.LossTrackers(names)
+        return names
+
+    def follow_settings(self):
+        """Log what the phases log now that a switch of one of the parts was turned."""
+        if self.compiled and self.built and self._logged() != self._trackers.names:
+            self._trackers = step.LossTrackers(self._logged())
 
     @property
     def metrics(self):

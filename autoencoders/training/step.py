@@ -149,6 +149,7 @@ class LossTrackers:
     """
 
     def __init__(self, names):
+        self.names = list(names)
         self.metrics = [keras.metrics.Mean(name=name) for name in names]
 
     def update(self, values, rows):

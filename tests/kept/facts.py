@@ -24,6 +24,14 @@ _SEED = "seed_generator_state"
 # What `state` tells of a model before it is saved: of Keras's own loop a file says nothing.
 SAVED = ("epochs_trained", "random_state", "variables", "optimizers")
 
+# What `compile` is given for each loop.
+LOOPS = {
+    "eager": {"run_eagerly": True, "jit_compile": False, "steps_per_execution": None},
+    "keras": {"run_eagerly": False, "jit_compile": False, "steps_per_execution": 1},
+    "fused": {"run_eagerly": False, "jit_compile": False, "steps_per_execution": None},
+    "xla": {"run_eagerly": False, "jit_compile": True, "steps_per_execution": None},
+}
+
 # Rows that a loaded model puts out, and how it trains on: for two epochs of two steps.
 _SHOWN = 8
 _ROWS, _EPOCHS = 32, 2
@@ -221,6 +229,19 @@ def config_of_file(path):
     """What `config.json` in a `.keras` file says."""
     with zipfile.ZipFile(path) as file:
         return json.loads(file.read("config.json"))
+
+
+def changed(path, copy, change):
+    """Write a copy of a `.keras` file, whose config `change` is given to alter; give its path."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+        for item in old.namelist():
+            content = old.read(item)
+            if item == "config.json":
+                config = json.loads(content)
+                change(config)
+                content = json.dumps(config)
+            new.writestr(item, content)
+    return copy
 
 
 def objects(value):

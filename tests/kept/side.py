@@ -10,7 +10,6 @@ import json
 import sys
 import time
 import warnings
-import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -20,14 +19,6 @@ import keras
 import numpy as np
 
 import autoencoders
-
-# What `compile` is given for each loop.
-LOOPS = {
-    "eager": {"run_eagerly": True, "jit_compile": False, "steps_per_execution": None},
-    "keras": {"run_eagerly": False, "jit_compile": False, "steps_per_execution": 1},
-    "fused": {"run_eagerly": False, "jit_compile": False, "steps_per_execution": None},
-    "xla": {"run_eagerly": False, "jit_compile": True, "steps_per_execution": None},
-}
 
 # Twenty steps of a model that is built here.
 _FRESH_ROWS, _FRESH_EPOCHS = 64, 5
@@ -76,7 +67,7 @@ def jobs(folder, pattern):
 
 
 def _loops(name, pattern):
-    return [loop for loop in LOOPS if fnmatch.fnmatch(f"{name} {loop}", pattern)]
+    return [loop for loop in facts.LOOPS if fnmatch.fnmatch(f"{name} {loop}", pattern)]
 
 
 def _kept_in(loop, path, folder):
@@ -85,15 +76,7 @@ def _kept_in(loop, path, folder):
 
 def _with_loop(path, loop, changed):
     """A copy of a file whose model is compiled for that loop: compiling anew loses its state."""
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(changed, "w") as new:
-        for item in old.namelist():
-            content = old.read(item)
-            if item == "config.json":
-                config = json.loads(content)
-                config["compile_config"].update(LOOPS[loop])
-                content = json.dumps(config)
-            new.writestr(item, content)
-    return changed
+    return facts.changed(path, changed, lambda c: c["compile_config"].update(facts.LOOPS[loop]))
 
 
 def _kept(path, case):
@@ -116,7 +99,7 @@ def _samples(name):
 def _fresh(name, loop):
     keras.utils.set_random_seed(sum(map(ord, name)))
     model = cases.small(name)
-    model.compile_from_config({**model.get_compile_config(), **LOOPS[loop]})
+    model.compile_from_config({**model.get_compile_config(), **facts.LOOPS[loop]})
     data = cases.data_for(model, _FRESH_ROWS)
     model.fit(*data, batch_size=16, epochs=_FRESH_EPOCHS, verbose=0)
     return model.history.history, _weights(model)

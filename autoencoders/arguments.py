@@ -1,0 +1,426 @@
+"""Declared arguments: what a class is made with, and what of it may be set afterwards.
+
+A class says of each argument of its constructor which of three kinds it is:
+
+- a `Number` may be set at any time and acts from the next step on. Programs read it from a
+  variable, so that none is traced anew. Where None, or 0, means that it is off, turning it on or
+  off is a switch;
+- a `Switch` may be set at any time, too: programs are traced anew when it changes;
+- `Structure` is what an object was built from, and setting it afterwards is an error.
+
+`get_config`, `from_config` and the check of a value that is set follow from these declarations.
+"""
+
+import math
+import numbers
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+
+import keras
+import numpy as np
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    def _in_program():
+        return not tf.executing_eagerly()
+
+    def _outside():
+        return tf.init_scope()
+
+    def _variable(value, dtype):
+        # A variable that TensorFlow thinks it has to lift out of a function makes it trace that
+        # function twice; this one is outside already.
+        lifting = {"experimental_enable_variable_lifting": False}
+        return tf.Variable(value, trainable=False, dtype=dtype, **lifting)
+
+else:
+    from contextlib import nullcontext as _outside
+
+    def _in_program():
+        return False
+
+
+class Declared:
+    """Base class, before the Keras one, of classes that declare their arguments."""
+
+    def check_arguments(self):
+        """Raise a ValueError unless the arguments go together; called when one of them changes."""
+
+    def turned(self, name):
+        """Do what a switch that has changed asks for; raise an error if it must stay as it was."""
+
+    def get_config(self):
+        """The arguments of the constructor, serialised."""
+        own = declared(type(self)).values()
+        return {**super().get_config(), **{one.argument: one.to_config(self) for one in own}}
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`."""
+        parts = {
+            one.argument: keras.saving.deserialize_keras_object(config[one.argument])
+            for one in declared(cls).values()
+            if isinstance(one, Part) and one.argument in config
+        }
+        return cls(**{**config, **parts})
+
+
+class Argument:
+    """An argument of a constructor, kept as an attribute: the base class of the kinds.
+
+    Args:
+        argument: Its name in the constructor, where the attribute has another.
+        serialize: Function that makes of its value what a config holds.
+    """
+
+    def __init__(self, argument=None, serialize=None):
+        self.argument = argument
+        self._serialize = serialize
+
+    def __set_name__(self, owner, name):
+        self.name = name
+        self.argument = self.argument or name
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self
+        try:
+            return vars(instance)[self.name]
+        except KeyError:
+            raise AttributeError(
+                f"{type(instance).__name__!r} has no attribute {self.name!r} yet."
+            ) from None
+
+    def __set__(self, instance, value):
+        values = vars(instance)
+        made = _is_made(instance)
+        before = values.get(self.name)
+        if made and _same(before, value):
+            return
+        if made:
+            self.permit(instance)
+        values[self.name] = self.checked(value)
+        try:
+            if _is_made(instance):
+                instance.check_arguments()
+            if made:
+                self.follow(instance, before)
+        except Exception:
+            if made:
+                values[self.name] = before
+            raise
+
+    def checked(self, value):
+        """The value to keep; a ValueError if the argument cannot have it."""
+        return value
+
+    def permit(self, instance):
+        """Raise an AttributeError unless the argument may change in an object that is made."""
+
+    def follow(self, instance, before):
+        """Do what a new value asks for."""
+
+    def setting(self, instance):
+        """What programs that are traced depend on, of the present value."""
+
+    def to_config(self, instance):
+        """What a config holds of it."""
+        value = vars(instance)[self.name]
+        return value if self._serialize is None else self._serialize(value)
+
+
+class Number(Argument):
+    """A number that may be set at any time: outside programs a float, within them a tensor.
+
+    Args:
+        at_least, above, at_most, below: Bounds of its value.
+        off: Values that mean that it plays no part: programs are traced anew when it is turned on
+            or off, and within them, too, it is then this value.
+        argument: Its name in the constructor, where the attribute has another.
+    """
+
+    def __init__(
+        self, *, at_least=None, above=None, at_most=None, below=None, off=(), argument=None
+    ):
+        super().__init__(argument)
+        self._bounds = (at_least, above, at_most, below)
+        self._off = off
+
+    def __get__(self, instance, owner=None):
+        value = super().__get__(instance, owner)
+        if instance is None or value in self._off or not _in_program() or _CONSTANT.get():
+            return value
+        return _tensor(instance, self.name)
+
+    def checked(self, value):
+        """The number, as Python's; a ValueError if it is none, or out of bounds."""
+        if any(value is off for off in self._off):
+            return value
+        number = _plain(value)
+        if not self._fits(number):
+            raise ValueError(f"`{self.argument}` must be {self._described()}, got {value!r}.")
+        return number
+
+    def _fits(self, value):
+        at_least, above, at_most, below = self._bounds
+        return (
+            isinstance(value, numbers.Real)
+            and math.isfinite(value)
+            and (at_least is None or value >= at_least)
+            and (above is None or value > above)
+            and (at_most is None or value <= at_most)
+            and (below is None or value < below)
+        )
+
+    def _described(self):
+        at_least, above, at_most, below = self._bounds
+        if at_most is not None:
+            words = f"between {at_least:g} and {at_most:g}"
+        elif below is not None and above is not None:
+            words = f"between {above:g} and {below:g}"
+        elif below is not None:
+            words = f"from {at_least:g} to below {below:g}"
+        elif above is not None:
+            words = "positive"
+        else:
+            words = "a number" if at_least is None else f"a number of {at_least:g} or more"
+        return f"{words}, or None" if None in self._off else words
+
+    def follow(self, instance, before):
+        """Let programs read the new value, or be traced anew if it was turned on or off."""
+        if (before in self._off) == self.setting(instance):
+            instance.turned(self.name)
+            _SWITCHES.changes += 1
+        _write(instance)
+
+    def setting(self, instance):
+        """Whether it is on."""
+        return vars(instance)[self.name] not in self._off
+
+
+class Derived:
+    """A number that follows from others of the same object; the decorator of what computes it.
+
+    It is computed in Python, at full precision, and is a tensor within programs, as a `Number`.
+    """
+
+    def __init__(self, function):
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self
+        if not _in_program() or _CONSTANT.get():
+            return self._function(instance)
+        return _tensor(instance, self.name)
+
+
+class Switch(Argument):
+    """An argument that may be set at any time, after which programs are traced anew.
+
+    Args:
+        check: Function of its name and value that raises a ValueError if it cannot have that.
+        argument: Its name in the constructor, where the attribute has another.
+    """
+
+    def __init__(self, check=None, *, argument=None):
+        super().__init__(argument)
+        self._check = check
+
+    def checked(self, value):
+        """The value, if the check lets it pass."""
+        value = _plain(value)
+        if self._check is not None:
+            self._check(self.argument, value)
+        return value
+
+    def follow(self, instance, before):
+        """Note that programs are out of date."""
+        instance.turned(self.name)
+        _SWITCHES.changes += 1
+
+    def setting(self, instance):
+        """The value."""
+        return vars(instance)[self.name]
+
+
+class Structure(Argument):
+    """An argument that what is built depends on, and that cannot be set afterwards.
+
+    Args:
+        check: Function of its name and value that raises a ValueError if it cannot have that.
+        argument: Its name in the constructor, where the attribute has another.
+        serialize: Function that makes of its value what a config holds.
+    """
+
+    def __init__(self, check=None, *, argument=None, serialize=None):
+        super().__init__(argument, serialize)
+        self._check = check
+
+    def checked(self, value):
+        """The value, if the check lets it pass."""
+        if self._check is not None:
+            self._check(self.argument, value)
+        return value
+
+    def permit(self, instance):
+        """Raise an AttributeError: it is too late."""
+        raise AttributeError(fixed(instance, self.argument))
+
+
+class Part(Structure):
+    """A Keras object that another is made of, or a list of them; a config holds its config.
+
+    Args:
+        check: Function of its name and value that raises an error if it cannot have that.
+        argument: Its name in the constructor, where the attribute has another.
+        until_built: Whether it may be set as long as the object is not built.
+    """
+
+    def __init__(self, check=None, *, argument=None, until_built=False):
+        super().__init__(check, argument=argument, serialize=_serialized)
+        self._until_built = until_built
+
+    def permit(self, instance):
+        """Raise an AttributeError if it is too late."""
+        if not self._until_built or instance.built:
+            super().permit(instance)
+
+
+def fixed(instance, argument):
+    """What to say of an argument that cannot be set any more."""
+    kind = type(instance).__name__
+    return (
+        f"`{argument}` of {kind} is part of its structure, and fixed once that is made. Make "
+        f"another {kind} with the new value (`get` takes it, too), and `compile` the model anew."
+    )
+
+
+def is_on(value):
+    """Whether a number that may be off is on, within a program as well as outside."""
+    return keras.ops.is_tensor(value) or bool(value)
+
+
+@cache
+def declared(cls):
+    """The arguments that a class and its bases declare, by attribute: those of bases first."""
+    found = {}
+    for base in reversed(cls.__mro__):
+        found.update({k: v for k, v in vars(base).items() if isinstance(v, Argument)})
+    return found
+
+
+def changes():
+    """How many switches have been turned: while it is the same, `settings` are."""
+    return _SWITCHES.changes
+
+
+def settings(whole):
+    """What of an object and all its parts its programs were traced for."""
+    return tuple(
+        argument.setting(part)
+        for part in _parts(whole)
+        for argument in declared(type(part)).values()
+    )
+
+
+@contextmanager
+def constants():
+    """Within it programs are traced with numbers as the constants that they are now: for export."""
+    token = _CONSTANT.set(True)
+    try:
+        yield
+    finally:
+        _CONSTANT.reset(token)
+
+
+_CONSTANT = ContextVar("numbers are constants", default=False)
+
+
+class _Switches:
+    changes = 0
+
+
+_SWITCHES = _Switches()
+
+
+class _Variables(dict):
+    """The variables of an object's numbers, which are made where a program first reads them.
+
+    A copy of the object makes its own.
+    """
+
+    def __deepcopy__(self, memo):
+        return _Variables()
+
+    def __reduce__(self):
+        return (_Variables, ())
+
+
+def _tensor(instance, name):
+    variables = vars(instance).setdefault("_numbers", _Variables())
+    if name not in variables:
+        with _outside():
+            variables[name] = _variable(getattr(instance, name), _dtype(instance))
+    return variables[name].read_value()
+
+
+def _write(instance):
+    """Let the variables of an object's numbers have their present values."""
+    variables = vars(instance).get("_numbers", {})
+    if variables:
+        with _outside():
+            for name, variable in variables.items():
+                value = getattr(instance, name)
+                if value is not None:
+                    variable.assign(value)
+
+
+def _dtype(instance):
+    if isinstance(instance, keras.layers.Layer):
+        return instance.variable_dtype
+    return instance.dtype if isinstance(instance, keras.losses.Loss) else keras.config.floatx()
+
+
+def _is_made(instance):
+    return declared(type(instance)).keys() <= vars(instance).keys()
+
+
+def _same(a, b):
+    plain = (bool, int, float, str, tuple, type(None))
+    return a is b or (isinstance(a, plain) and type(a) is type(b) and a == b)
+
+
+def _plain(value):
+    """A number of NumPy's as one of Python's, which a config can hold."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _serialized(value):
+    if isinstance(value, list):
+        return [keras.saving.serialize_keras_object(one) for one in value]
+    return keras.saving.serialize_keras_object(value)
+
+
+def _parts(whole):
+    """The object and what it is made of, as far as that declares arguments; each once."""
+    waiting, seen = [whole], set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, (list, tuple)):
+            waiting.extend(one)
+        elif isinstance(one, keras.layers.Layer):
+            waiting.extend(one._flatten_layers(include_self=False))
+        if isinstance(one, Declared):
+            arguments = declared(type(one)).values()
+            waiting.extend(vars(one)[a.name] for a in arguments if isinstance(a, Part))
+            yield one

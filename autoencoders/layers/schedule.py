@@ -1,0 +1,42 @@
+"""Schedules of bottlenecks: what grows or falls with the number of training steps."""
+
+from keras import ops
+
+from autoencoders.arguments import Declared
+from autoencoders.layers.bottlenecks import Bottleneck
+
+
+class ScheduledBottleneck(Declared, Bottleneck):
+    """A bottleneck that counts its training steps where one of its schedules needs them.
+
+    A subclass gives `scheduled`, calls `build_schedule` when it is built and `count_step` once in
+    each training step.
+    """
+
+    steps = None  # The weight that counts, where there is one.
+
+    @property
+    def scheduled(self):
+        """Whether there is a schedule, so that steps are to be counted."""
+        raise NotImplementedError
+
+    def build_schedule(self):
+        """Create the weight that counts, if a schedule needs it."""
+        counted = {"trainable": False, "autocast": False, "aggregation": "only_first_replica"}
+        self.keep_weight("steps", self.scheduled, shape=(), initializer="zeros", **counted)
+
+    def turned(self, name):
+        """Begin to count where the first schedule is given, and stop where the last is taken."""
+        if self.built:
+            self.build_schedule()
+
+    def count_step(self):
+        """Count a training step, which is over."""
+        if self.steps is not None:
+            self.steps.assign(self.steps + 1)
+
+    def progress(self, steps, training):
+        """How much of so many training steps is over, from 0 to 1; in evaluation all."""
+        if not (steps and training):
+            return 1.0
+        return ops.minimum(self.steps / steps, 1.0)
