@@ -57,6 +57,7 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python -m benchmarks.training --digits
 	$(BIN)/python -m benchmarks.training --families
 	$(BIN)/python -m benchmarks.training --loops --rounds 3
+	$(BIN)/python -m benchmarks.training --annealed
 	$(BIN)/python -m benchmarks.scoring --python $(PEERS)
 
 # Anomaly detection beside other methods: TABLES="folder of ADBench's .npz files", SERIES="folder of

@@ -20,6 +20,10 @@ The fourth compares the loop that `fit` chooses with both that it chooses from, 
 random numbers: five epochs with fresh models, compiling included:
 
     python -m benchmarks.training --loops --rounds 3
+
+The fifth times `fit` with a number that is set before every epoch beside `fit` with one that stays:
+
+    python -m benchmarks.training --annealed
 """
 
 import argparse
@@ -103,6 +107,7 @@ def main():
     parser.add_argument("--digits", action="store_true", help="whole fits on the digits instead")
     parser.add_argument("--families", action="store_true", help="a model of each family instead")
     parser.add_argument("--loops", action="store_true", help="the choice of the loop instead")
+    parser.add_argument("--annealed", action="store_true", help="a number that is set instead")
     arguments = parser.parse_args()
     known = list(TASKS)
     if arguments.families or arguments.loops:
@@ -111,6 +116,9 @@ def main():
         parser.error(f"not in this table: {sorted(unknown)}")
     if arguments.digits:
         whole_fits(arguments.rounds)
+        return
+    if arguments.annealed:
+        annealed(arguments.rounds)
         return
     (images, labels), _ = datasets.mnist()
     if arguments.families:
@@ -248,6 +256,29 @@ def whole_fits(rounds):
             medians = [f"{statistics.median(peer.seconds):.2f}" for peer in peers]
             rows.append([name, epochs, *medians, f"{1 / median_ratio(ours, stock):.2f}"])
     table(["", "epochs", "autoencoders", "stock Keras", "ours over stock"], rows)
+
+
+def annealed(rounds, epochs=100):
+    print(f"\n{epochs} epochs of vae_mlp on the digits in batches of 100, fresh models, seconds\n")
+    rows = []
+    for jit_compile in (False, True):
+        settings = {"name": "vae_mlp", "epochs": epochs, "turns": rounds + 1, "batch_size": 100}
+        peers = [
+            Peer(
+                label,
+                "keras_digits:annealed",
+                {**settings, "jit_compile": jit_compile, "anneal": anneal},
+                [sys.executable],
+            )
+            for label, anneal in (("a new beta in each", True), ("one beta", False))
+        ]
+        take_turns(peers, rounds)
+        for peer in peers:
+            peer.stop()
+        medians = [f"{statistics.median(peer.seconds):.2f}" for peer in peers]
+        loop = "with XLA" if jit_compile else "without XLA"
+        rows.append([loop, *medians, f"{1 / median_ratio(*peers):.3f}"])
+    table(["", "a new beta in each", "one beta", "ratio"], rows)
 
 
 if __name__ == "__main__":
