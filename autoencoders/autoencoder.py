@@ -11,9 +11,11 @@ from keras import ops
 
 from autoencoders import losses, priors
 from autoencoders.arguments import Declared, Part, Structure, constants
+from autoencoders.distributions.pixelcnn import PixelCNN
+from autoencoders.distributions.posteriors import DiagonalGaussian
+from autoencoders.distributions.priors import described
 from autoencoders.layers import Bottleneck, Encoding
 from autoencoders.networks import SequenceDecoder, tie
-from autoencoders.pixelcnn import PixelCNN
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import gradients, health, randomness
 from autoencoders.training.phased_model import PhasedModel
@@ -93,9 +95,10 @@ class Autoencoder(Declared, PhasedModel):
         self._rows = RowRunner(self)
         self._keep_prior(None)
         tie(encoder, decoder)
-        prior = getattr(bottleneck, "prior", None)
-        if hasattr(prior, "connect"):  # it is made of the model's own posteriors
-            prior.connect(lambda x: bottleneck.posterior(self._features(x, False)))
+        if bottleneck is not None and bottleneck.prior is not None:
+            # It may be made of the model's own posteriors.
+            connect = described(bottleneck.prior).connect
+            connect(lambda x: bottleneck.posterior(self._features(x, False)))
 
     # The forward pass ---------------------------------------------------------------------------
 
@@ -224,7 +227,7 @@ class Autoencoder(Declared, PhasedModel):
 
     def _encoding(self, x, features, latent, training):
         posterior = None
-        if hasattr(self.bottleneck, "posterior"):
+        if self.posterior_family is DiagonalGaussian:
             posterior = partial(self.bottleneck.posterior, features)
 
         rows, *labels = x if isinstance(x, tuple) else (x,)
@@ -281,13 +284,23 @@ class Autoencoder(Declared, PhasedModel):
         """
         return self._over_rows("encode", lambda x: self._code(self._features(x, False)), x)
 
+    @property
+    def posterior_family(self):
+        """The family of q(z|x), of `distributions.posteriors`; None where the code is certain."""
+        return None if self.bottleneck is None else self.bottleneck.posterior_family
+
+    @property
+    def num_codes(self):
+        """How many codes the model's codebook has; None for a model without one."""
+        return None if self.bottleneck is None else self.bottleneck.num_codes
+
     def posterior(self, x):
         """Mean and log-variance of q(z|x) of a variational model, each `(n, latent_dim)`.
 
         Raises:
             ValueError: the model has no posterior.
         """
-        if not hasattr(self.bottleneck, "posterior"):
+        if self.posterior_family is not DiagonalGaussian:
             raise ValueError(f"{self.name!r} is not variational: it has no posterior; use encode.")
 
         def posterior(x):
@@ -384,7 +397,7 @@ class Autoencoder(Declared, PhasedModel):
             raise ValueError(
                 f"{self.name!r} has a prior over classes and styles: it needs no other."
             )
-        discrete = hasattr(self.bottleneck, "indices")
+        discrete = self.num_codes is not None
         seed = 0 if seed is None else int(seed)
 
         def codes(rows):
@@ -400,7 +413,7 @@ class Autoencoder(Declared, PhasedModel):
             raise ValueError(f"{self.name!r} has codes of open shape {self.latent_shape}.")
         if discrete:
             sizes = {name: options.pop(name) for name in ("filters", "blocks") if name in options}
-            prior = PixelCNN(own.shape[1:], self.bottleneck.num_codes, seed=seed, **sizes)
+            prior = PixelCNN(own.shape[1:], self.num_codes, seed=seed, **sizes)
             history = prior.fit(own, held_out, **options)
         else:
             prior = priors.GaussianMixture.fit(own, seed=seed, **options)
@@ -464,7 +477,7 @@ class Autoencoder(Declared, PhasedModel):
             seed = np.random.default_rng().integers(2**31 - 1)
         seed = int(seed)
         shape = (n, *self.latent_shape)
-        if getattr(prior, "of_indices", False):
+        if described(prior).of_indices:
             return ops.convert_to_numpy(self.bottleneck.lookup(prior.sample(shape[:-1], seed=seed)))
         codes = prior.sample(shape, seed=seed)
         if self.bottleneck is not None:
@@ -510,7 +523,7 @@ class Autoencoder(Declared, PhasedModel):
         if samples < 1:
             raise ValueError(f"`samples` must be 1 or more, got {samples}.")
         x = tuple(x) if self.needs_labels else x
-        if hasattr(self.bottleneck, "posterior"):
+        if self.posterior_family is DiagonalGaussian:
             centre, log_variance = self.posterior(x)
             deviation = np.sqrt(variance) * np.exp(0.5 * log_variance)
         else:
@@ -580,7 +593,8 @@ class Autoencoder(Declared, PhasedModel):
     def training_prior(self):
         """The distribution towards which training draws the codes, or None."""
         parts = (self.bottleneck, *self.penalties)
-        return next((part.prior for part in parts if hasattr(part, "prior")), None)
+        found = (part.prior for part in parts if part is not None)
+        return next((prior for prior in found if prior is not None), None)
 
     @property
     def known_input_shape(self):
@@ -618,7 +632,7 @@ class Autoencoder(Declared, PhasedModel):
         arrays = (arrays[0].astype(self.variable_dtype, copy=False), *arrays[1:])
         # A codebook's distances or logits may be far larger than the row itself.
         codes_of_row = np.prod([size or 1 for size in self.latent_shape[:-1]])
-        row_bytes = int(4 * codes_of_row * getattr(self.bottleneck, "num_codes", 0))
+        row_bytes = int(4 * codes_of_row * (self.num_codes or 0))
         run = partial(self._rows.run, name, batch_size=batch_size, row_bytes=row_bytes)
         if len(arrays) == 1:
             return run(function, arrays)

@@ -320,9 +320,9 @@ def baseline(model, name, data):
     x = data.x if isinstance(data.x, np.ndarray) else data.x[:_BASELINE_SPRITES]
     x_test = data.x_test
     units = math.prod(model.latent_shape)
-    num_codes = getattr(model.bottleneck, "num_codes", None)
-    if num_codes is not None:
-        rule, bits = "pca_at_equal_bits", math.prod(model.latent_shape[:-1]) * math.log2(num_codes)
+    if model.num_codes is not None:
+        places = math.prod(model.latent_shape[:-1])
+        rule, bits = "pca_at_equal_bits", places * math.log2(model.num_codes)
         error = autoencoders.metrics.pca_squared_error_at(bits, x, x_test)
     elif model.needs_labels:
         means = np.stack([x[data.y == label].mean(axis=0) for label in range(data.y.max() + 1)])

@@ -50,13 +50,13 @@ MODULE_OF_CLASS = {
     "RecurrentDecoder": "autoencoders.networks.recurrent",
     "RecursiveDecoder": "autoencoders.networks.recursive",
     "RecursiveEncoder": "autoencoders.networks.recursive",
-    "GaussianMixture": "autoencoders.priors",
-    "StandardNormal": "autoencoders.priors",
-    "SwissRoll": "autoencoders.priors",
-    "UniformCodes": "autoencoders.priors",
-    "VampPrior": "autoencoders.priors",
-    "MaskedConv2D": "autoencoders.pixelcnn",
-    "PixelCNN": "autoencoders.pixelcnn",
+    "GaussianMixture": "autoencoders.distributions.mixture",
+    "StandardNormal": "autoencoders.distributions.priors",
+    "SwissRoll": "autoencoders.distributions.priors",
+    "UniformCodes": "autoencoders.distributions.priors",
+    "VampPrior": "autoencoders.distributions.priors",
+    "MaskedConv2D": "autoencoders.distributions.pixelcnn",
+    "PixelCNN": "autoencoders.distributions.pixelcnn",
 }
 
 

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 import autoencoders
-from autoencoders import divergences, layers, losses, networks, priors
+from autoencoders import layers, losses, networks, priors
+from autoencoders.distributions import divergences
 from autoencoders.models.adversarial import VAEGAN
 from autoencoders.models.variational import FactorVAE
 

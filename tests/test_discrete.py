@@ -14,8 +14,9 @@ import tensorflow as tf
 from keras import ops
 
 import autoencoders
-from autoencoders import datasets, divergences, layers, networks, priors
-from autoencoders.pixelcnn import PixelCNN
+from autoencoders import datasets, layers, networks, priors
+from autoencoders.distributions import divergences
+from autoencoders.distributions.pixelcnn import PixelCNN
 from autoencoders.training import step
 from tests.kept.facts import eagerly
 

@@ -10,8 +10,8 @@ from scipy.stats import multivariate_normal
 
 import autoencoders
 from autoencoders import layers, losses, metrics, priors
+from autoencoders.distributions.pixelcnn import PixelCNN
 from autoencoders.metrics import likelihood
-from autoencoders.pixelcnn import PixelCNN
 from autoencoders.training.rows import RowRunner
 
 RNG = np.random.default_rng(0)

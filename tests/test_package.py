@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 import autoencoders
@@ -22,7 +23,7 @@ PACKAGE = ROOT / "autoencoders"
 # From the ground up; a module imports from its own floor or from those below it.
 FLOORS = [
     {"arguments", "checks", "draws", "serialization"},
-    {"registry", "losses", "divergences", "pixelcnn", "priors"},
+    {"registry", "losses", "distributions", "priors"},
     {"layers", "networks"},
     {"training"},
     {"autoencoder", "boltzmann"},
@@ -169,3 +170,17 @@ def _python(code, environment=None, folder=None):
         command, check=True, capture_output=True, text=True, env=environment, cwd=folder
     )
     return done.stdout
+
+
+def test_other_backends_of_keras_are_told_what_is_needed(monkeypatch):
+    """Where models are built and called, but not trained or asked about rows."""
+    x = np.zeros((4, 6), "float32")
+    model = autoencoders.get("ae_mlp", input_shape=(6,), hidden_units=(4,))
+    stacked = autoencoders.get("stacked_mlp", input_shape=(6,), hidden_units=(4,))
+    detectors = autoencoders.AnomalyDetector(), autoencoders.SeriesAnomalyDetector(window=2)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    asked = [model.fit, model.evaluate, model.predict, model.encode, model.reconstruction_error]
+    asked += [model.train_on_batch, model.test_on_batch, model.predict_on_batch, stacked.pretrain]
+    for function in (*asked, *(detector.fit for detector in detectors)):
+        with pytest.raises(RuntimeError, match="needs Keras's TensorFlow backend, but .* on jax"):
+            function(x)

@@ -13,7 +13,8 @@ import tensorflow as tf
 from keras import ops
 
 import autoencoders
-from autoencoders import divergences, layers, losses, priors
+from autoencoders import layers, losses, priors
+from autoencoders.distributions import divergences
 from autoencoders.networks import DenseTranspose
 from autoencoders.training import step
 

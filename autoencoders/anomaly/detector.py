@@ -24,6 +24,7 @@ from autoencoders.anomaly.ensemble import NOISE_LEVELS
 from autoencoders.anomaly.scaling import Scaler
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.serialization import PACKAGE
+from autoencoders.training.backend import needs_tensorflow
 from autoencoders.training.rows import RowRunner
 
 
@@ -124,6 +125,7 @@ class AnomalyDetector(Detector):
     # Fitting --------------------------------------------------------------------------------------
 
     @all_or_nothing
+    @needs_tensorflow
     def fit(self, X, y=None):
         """Train on rows that are (nearly all) normal, and find the score that tells anomalies.
 

@@ -10,7 +10,8 @@ import math
 import numpy as np
 from keras import ops
 
-from autoencoders import divergences
+from autoencoders.distributions.posteriors import DiagonalGaussian
+from autoencoders.distributions.priors import described
 from autoencoders.registry import unknown
 
 # Draws of the latent code behind an expected likelihood, and the seed of their noise. Its mean is
@@ -173,8 +174,7 @@ class NegativeELBO(ReconstructionProbability):
 
     def __init__(self, model):
         super().__init__(model)
-        prior = getattr(getattr(model, "bottleneck", None), "prior", None)
-        if not _variational(model) or not (hasattr(prior, "kl") or hasattr(prior, "log_prob")):
+        if not _variational(model) or not _has_kl(described(model.bottleneck.prior)):
             raise ValueError(
                 f"{model.name!r} has no posterior with a prior that has a density, and so no "
                 "ELBO: choose a variational model, or another `score`."
@@ -182,15 +182,15 @@ class NegativeELBO(ReconstructionProbability):
 
     def of(self, x):
         """The bound of each row, in nats."""
-        prior = self.model.bottleneck.prior
-        reconstruction, divergence = 0.0, 0.0
-        for z, mean, log_variance in _draws(self.model, x):
-            reconstruction += _sum(self._negative_log_likelihood(x, z))
-            if not hasattr(prior, "kl"):
-                density = divergences.gaussian_log_density(z, mean, log_variance)
-                divergence += _double(ops.sum(density, axis=-1) - prior.log_prob(z))
-        if hasattr(prior, "kl"):
-            divergence = _DRAWS * _double(prior.kl(mean, log_variance))
+        prior = described(self.model.bottleneck.prior)
+        drawn = list(_draws(self.model, x))
+        reconstruction = sum(_sum(self._negative_log_likelihood(x, z)) for z, _ in drawn)
+        _, posterior = drawn[0]
+        kl = prior.kl(*posterior)
+        if kl is None:
+            divergence = sum(_double(posterior.log_ratio(prior, z)) for z, _ in drawn)
+        else:
+            divergence = _DRAWS * _double(kl)
         return (reconstruction + divergence) / _DRAWS
 
 
@@ -340,15 +340,21 @@ def _divisor(model, x, rank):
 
 
 def _variational(model):
-    return hasattr(model.bottleneck, "posterior")
+    return model.posterior_family is DiagonalGaussian
+
+
+def _has_kl(prior):
+    """Whether there is a KL to a prior, in closed form or from its density."""
+    one = ops.zeros((1, 1))
+    return prior.has_density or prior.kl(one, one) is not None
 
 
 def _draws(model, x):
-    """Codes drawn from the posterior, the same noise for all rows; its mean and log-variance."""
+    """Codes drawn from the posterior, the same noise for all rows; and the posterior."""
     mean, log_variance = model.posterior(x)
     # Far from all that it has learnt, a network's log-variance is beyond what has an exponential.
     log_variance = ops.clip(log_variance, -_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE)
     half = np.random.default_rng(_NOISE_SEED).standard_normal((_DRAWS // 2, *mean.shape[1:]))
     noise = np.concatenate([half, -half]) / np.sqrt(np.mean(half**2, axis=0))
     for draw in noise.astype(mean.dtype.name):
-        yield mean + ops.exp(0.5 * log_variance) * draw, mean, log_variance
+        yield mean + ops.exp(0.5 * log_variance) * draw, DiagonalGaussian(mean, log_variance)

@@ -14,6 +14,7 @@ from autoencoders.anomaly.ensemble import NOISE_LEVELS
 from autoencoders.anomaly.scaling import Scaler
 from autoencoders.anomaly.scores import TINY, log_slope
 from autoencoders.serialization import PACKAGE
+from autoencoders.training.backend import needs_tensorflow
 from autoencoders.training.rows import RowRunner
 
 # Errors are added up over this share of a window around each point: the error of a single point
@@ -139,6 +140,7 @@ class SeriesAnomalyDetector(Detector):
     # Fitting --------------------------------------------------------------------------------------
 
     @all_or_nothing
+    @needs_tensorflow
     def fit(self, X, y=None):
         """Train on series that are (nearly all) normal, and find the score that tells anomalies.
 

@@ -86,7 +86,7 @@ def _pictures(model, data, entry, dataset):
     rows = (x, y) if model.needs_labels else x
     yield "latent", autoencoders.plots.latent(model, rows, y), f"the codes of {len(x):,} test rows"
 
-    discrete = hasattr(model.bottleneck, "num_codes")
+    discrete = model.num_codes is not None
     if not discrete:  # between two vectors of a codebook there are no codes
         ends = data.x_test[chosen]
         if model.needs_labels:

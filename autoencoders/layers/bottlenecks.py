@@ -20,17 +20,27 @@ class Bottleneck(keras.layers.Layer):
     - `loss_terms` and `measures`: the names in that dict, declared beforehand. Measures are logged
       beside the loss. `batch_statistics` are those among them that are estimated from the batch as
       a whole, so that they vary with its size;
-    - `num_samples`: how many codes, one after the other, `draw` gives for each row.
+    - `num_samples`: how many codes, one after the other, `draw` gives for each row;
+    - `posterior(features)`, where the code is uncertain: q(z|x) as a value of `posterior_family`
+      (`distributions.posteriors`), and `prior`, the distribution towards which it is drawn;
+    - `num_codes`, for a bottleneck with a codebook: how many codes that has. It then has
+      `indices(features)` and `lookup(indices)`.
     """
 
     loss_terms = ()
     measures = ()
     batch_statistics = ()
     num_samples = 1
+    posterior_family = None
+    prior = None
+    num_codes = None
 
     def draw(self, features, training):
         """The latent code as the loss sees it, and the loss terms and measures by name."""
         return self(features), {}
+
+    def posterior(self, features):
+        """The posterior q(z|x); None where the code is certain."""
 
     def nearest(self, code):
         """The code that the bottleneck could have given, nearest to one drawn from a density."""

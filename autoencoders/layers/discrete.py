@@ -3,12 +3,13 @@
 import keras
 from keras import ops
 
-from autoencoders import divergences, draws
+from autoencoders import draws
 from autoencoders.arguments import Declared, Derived, Number, Structure, Switch, fixed, is_on
 from autoencoders.checks import not_negative, positive_integer, positive_integer_or_none
+from autoencoders.distributions.posteriors import Categorical
+from autoencoders.distributions.priors import UniformCodes
 from autoencoders.layers.bottlenecks import Bottleneck
 from autoencoders.layers.schedule import ScheduledBottleneck
-from autoencoders.priors import UniformCodes
 from autoencoders.serialization import PACKAGE
 
 # Added to each code's count, so that one that nothing is near keeps a finite place.
@@ -234,6 +235,7 @@ class GumbelSoftmax(ScheduledBottleneck):
     loss_terms = ("kl_loss",)
     measures = ("perplexity",)
     batch_statistics = ("perplexity",)
+    posterior_family = Categorical
     num_codes = Structure(positive_integer)
     code_dim = Structure(positive_integer_or_none)
     beta = Number(at_least=0)
@@ -320,6 +322,10 @@ class GumbelSoftmax(ScheduledBottleneck):
         logits = features if self.logit is None else self.logit(features)
         return ops.cast(logits, self.variable_dtype)
 
+    def posterior(self, features):
+        """The `Categorical` q(z|x) at every place: logits `(batch, ..., num_codes)`."""
+        return Categorical(self.logits(features))
+
     def indices(self, features):
         """Which codes are the most probable, integers `(batch, ...)`."""
         return ops.argmax(self.logits(features), axis=-1)
@@ -332,19 +338,19 @@ class GumbelSoftmax(ScheduledBottleneck):
 
     def draw(self, features, training):
         """Relaxed samples of the codes, in evaluation samples; `kl_loss` and `perplexity`."""
-        logits = self.logits(features)
-        code = self._relaxed(logits) if training else self._sample(logits)
-        kl = divergences.categorical_kl(ops.log_softmax(logits))
-        kl = ops.sum(ops.reshape(kl, (ops.shape(kl)[0], -1)), axis=-1)
-        progress = self.progress(self.warm_up, training)
-        counts = _counts(ops.argmax(logits, axis=-1), self.num_codes)
-        values = {"kl_loss": self.beta * progress * kl, "perplexity": _perplexity(counts)}
+        posterior = self.posterior(features)
+        code = self._relaxed(posterior) if training else self._sample(posterior)
+        kl = self.beta * self.progress(self.warm_up, training) * posterior.kl()
+        counts = _counts(ops.argmax(posterior.logits, axis=-1), self.num_codes)
         if training:
             self.count_step()
-        return code, values
+        return code, {"kl_loss": kl, "perplexity": _perplexity(counts)}
 
-    def _relaxed(self, logits):
-        sample = ops.softmax(self._noisy(logits) / self.current_temperature(), axis=-1)
+    def _sample(self, posterior):
+        return self.lookup(posterior.sample(self.seed_generator))
+
+    def _relaxed(self, posterior):
+        sample = posterior.relaxed_sample(self.seed_generator, self.current_temperature())
         if self.straight_through:
             category = ops.argmax(sample, axis=-1)
             hard = ops.one_hot(category, self.num_codes, dtype=sample.dtype)
@@ -354,15 +360,6 @@ class GumbelSoftmax(ScheduledBottleneck):
     def _mix(self, share):
         """The mean of the codes, each of which has such a share."""
         return share if self.codebook is None else ops.matmul(share, self.codebook)
-
-    def _sample(self, logits):
-        return self.lookup(ops.argmax(self._noisy(logits), axis=-1))
-
-    def _noisy(self, logits):
-        uniform = draws.uniform(
-            ops.shape(logits), minval=1e-20, dtype=logits.dtype, seed=self.seed_generator
-        )
-        return logits - ops.log(-ops.log(uniform))
 
     def current_temperature(self):
         """The temperature of the next training step."""

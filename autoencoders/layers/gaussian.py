@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
-from autoencoders import divergences, draws
 from autoencoders.arguments import Number, Part, Structure, Switch, is_on
 from autoencoders.checks import not_negative, positive_integer
+from autoencoders.distributions import divergences
+from autoencoders.distributions.posteriors import DiagonalGaussian
+from autoencoders.distributions.priors import StandardNormal, described
 from autoencoders.layers.schedule import ScheduledBottleneck
-from autoencoders.priors import StandardNormal
 from autoencoders.serialization import PACKAGE
 
 # A latent unit is active if its posterior mean varies more than this from row to row.
@@ -43,6 +44,7 @@ class GaussianBottleneck(ScheduledBottleneck):
 
     loss_terms = ("kl_loss",)
     measures = ("active_units",)
+    posterior_family = DiagonalGaussian
     latent_dim = Structure(positive_integer)
     beta = Number(at_least=0)
     prior = Part()
@@ -90,8 +92,12 @@ class GaussianBottleneck(ScheduledBottleneck):
             raise ValueError("`capacity_steps` are those in which a `capacity` grows: pass both.")
         if self.free_bits and self.capacity is not None:
             raise ValueError("Either `free_bits` or `capacity`: both say what KL costs nothing.")
-        if self.free_bits and not hasattr(self.prior, "kl_per_dimension"):
+        if self.free_bits and not self._falls_into_dimensions():
             raise ValueError("`free_bits` are of latent dimensions: for a standard normal prior.")
+
+    def _falls_into_dimensions(self):
+        one = ops.zeros((1, 1))
+        return described(self.prior).kl_per_dimension(one, one) is not None
 
     @property
     def scheduled(self):
@@ -113,16 +119,14 @@ class GaussianBottleneck(ScheduledBottleneck):
         return ("active_units", *self.loss_terms) if is_on(self.free_bits) else ("active_units",)
 
     def posterior(self, features):
-        """Mean and log-variance, each `(batch, latent_dim)`, at full precision."""
+        """The `DiagonalGaussian` q(z|x), each part `(batch, latent_dim)`, at full precision."""
         features = self.flatten(features)
-        return (
-            ops.cast(self.mean(features), self.variable_dtype),
-            ops.cast(self.log_variance(features), self.variable_dtype),
-        )
+        maps = (self.mean, self.log_variance)
+        return DiagonalGaussian(*(ops.cast(part(features), self.variable_dtype) for part in maps))
 
     def call(self, features):
         """The posterior mean: `(batch, ...)` to `(batch, latent_dim)`."""
-        return self.posterior(features)[0]
+        return self.posterior(features).mean
 
     def code_layer(self):
         """The flattening and the linear map that give the posterior mean."""
@@ -130,43 +134,24 @@ class GaussianBottleneck(ScheduledBottleneck):
 
     def draw(self, features, training):
         """Samples of z, `(batch * num_samples, latent_dim)`, and `kl_loss`."""
-        mean, log_variance = self.posterior(features)
-        z = self.sample(mean, log_variance)
-        values = self.kl_terms(z, mean, log_variance, training)
+        posterior = self.posterior(features)
+        z = posterior.repeated(self.num_samples).sample(self.seed_generator)
+        values = self.kl_terms(posterior, z, training)
         if training:
             self.count_step()
-        return z, {**values, "active_units": _active_units(mean)}
+        return z, {**values, "active_units": _active_units(posterior.mean)}
 
-    def sample(self, mean, log_variance):
-        """`num_samples` draws of each posterior, one after the other."""
-        mean, log_variance = self.repeated(mean), self.repeated(log_variance)
-        noise = draws.normal(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
-        return mean + ops.exp(0.5 * log_variance) * noise
-
-    def repeated(self, rows):
-        """Each row as often as it is sampled."""
-        return rows if self.num_samples == 1 else ops.repeat(rows, self.num_samples, axis=0)
-
-    def kl_terms(self, z, mean, log_variance, training):
-        """The loss terms, by name."""
+    def kl_terms(self, posterior, z, training):
+        """The loss terms of a posterior and of what was drawn from it, by name."""
+        prior = described(self.prior)
         if is_on(self.free_bits):
-            per_dimension = ops.mean(self.prior.kl_per_dimension(mean, log_variance), axis=0)
+            per_dimension = ops.mean(prior.kl_per_dimension(*posterior), axis=0)
             kl = ops.sum(ops.maximum(per_dimension, self.free_bits))
-        elif hasattr(self.prior, "kl"):
-            kl = self.prior.kl(mean, log_variance)
         else:
-            log_ratio = self.log_ratio(z, mean, log_variance)
-            kl = ops.mean(ops.reshape(log_ratio, (-1, self.num_samples)), axis=-1)
+            kl = posterior.kl(prior, z, self.num_samples)
         if self.capacity is not None:
             kl = ops.abs(kl - self.capacity * self.progress(self.capacity_steps, training))
         return {"kl_loss": self.weight(training) * kl}
-
-    def log_ratio(self, z, mean, log_variance):
-        """Log q(z|x) − log p(z) of each sample: `(batch * num_samples,)`."""
-        densities = divergences.gaussian_log_density(
-            z, self.repeated(mean), self.repeated(log_variance)
-        )
-        return ops.sum(densities, axis=-1) - self.prior.log_prob(z)
 
     def weight(self, training):
         """The weight of the KL at this step: `beta`, or while it warms up a share of it."""
@@ -220,16 +205,15 @@ class TotalCorrelationBottleneck(GaussianBottleneck):
         """All of it is estimated from the batch."""
         return (*self.loss_terms, "active_units")
 
-    def kl_terms(self, z, mean, log_variance, training):
+    def kl_terms(self, posterior, z, training):
         """The three parts, by name."""
-        mean, log_variance = self.repeated(mean), self.repeated(log_variance)
-        parts = divergences.decomposed_kl(z, mean, log_variance, self.dataset_size)
+        drawn_from = posterior.repeated(self.num_samples)
+        parts = divergences.decomposed_kl(z, *drawn_from, self.dataset_size)
         progress = self.progress(self.warm_up, training)
+        weights = (self.alpha, self.beta, self.gamma)
         return {
             term: progress * weight * ops.mean(ops.reshape(part, (-1, self.num_samples)), axis=-1)
-            for term, weight, part in zip(
-                self.loss_terms, (self.alpha, self.beta, self.gamma), parts, strict=True
-            )
+            for term, weight, part in zip(self.loss_terms, weights, parts, strict=True)
         }
 
 

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from autoencoders import divergences, draws
+from autoencoders import draws
 from autoencoders.arguments import Declared, Number, Part, Structure, Switch
 from autoencoders.checks import one_of
-from autoencoders.priors import StandardNormal
+from autoencoders.distributions import divergences
+from autoencoders.distributions.priors import StandardNormal
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
 
@@ -21,7 +22,7 @@ class Encoding(NamedTuple):
     Attributes:
         x: What the encoder was given, `(batch, *input_shape)`.
         latent: The code as the decoder sees it, `(batch, latent_dim)`.
-        posterior: Function of nothing to its mean and log-variance, or None.
+        posterior: Function of nothing to the `DiagonalGaussian` q(z|x), or None.
         encoder: The encoder, where what it puts out is the code, of clean input; otherwise None.
         vector_jacobian: Function of a vector `(batch, latent_dim)` to vᵀJ, `(batch, *input_shape)`,
             where J is the Jacobian of the deterministic code with respect to x.
@@ -40,11 +41,13 @@ class Penalty(keras.layers.Layer):
     A subclass gives `call(latent)`, or, where it needs more than the code, `of(encoding)`: one
     value per row, shape `(batch,)`, or a scalar for the batch. It is logged under `loss_term` and
     added to the loss. `batch_statistic` says that the value is estimated from the batch as a
-    whole, so that it varies with the batch size.
+    whole, so that it varies with the batch size; `prior` is the distribution towards which it draws
+    the codes, or None.
     """
 
     loss_term = "penalty_loss"
     batch_statistic = False
+    prior = None
 
     def of(self, encoding):
         """The penalty of an `Encoding`."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.checks import check_integers
+from autoencoders.distributions.posteriors import DiagonalGaussian
 
 _BLOCK = 2**22  # densities computed at once
 _ENCODED = 1024  # images drawn and encoded at once
@@ -63,7 +64,7 @@ def disentanglement_scores(
     check_integers(2, batch_size=batch_size)
     rng = np.random.default_rng(seed)
     factors = data.sample(rows, rng)
-    variational = hasattr(model.bottleneck, "posterior")
+    variational = model.posterior_family is DiagonalGaussian
     encode = model.posterior if variational else model.encode
     parts = []
     for start in range(0, rows, _ENCODED):

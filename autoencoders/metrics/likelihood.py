@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from autoencoders import divergences, losses, priors
+from autoencoders import losses, priors
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.checks import check_integers
+from autoencoders.distributions.posteriors import Categorical, DiagonalGaussian
+from autoencoders.distributions.priors import described
 from autoencoders.training.rows import RowRunner, size_without_rest
 
 # Codes decoded at once: enough that launching a program costs little, few enough to stay in cache.
@@ -195,16 +197,17 @@ def kl_per_dimension(model, x):
     _check_model(model)
     model.ensure_built(x)
     prior = _posterior(model).prior
-    if hasattr(prior, "kl_per_dimension"):
-        kl = ops.convert_to_numpy(prior.kl_per_dimension(*model.posterior(x)))
+    kl = None
+    if model.posterior_family is DiagonalGaussian:
+        kl = described(prior).kl_per_dimension(*model.posterior(x))
     elif isinstance(prior, priors.UniformCodes):
         kl = model._over_rows("kl_per_dimension", partial(_categorical_kl, model), x)
-    else:
+    if kl is None:
         raise ValueError(
             f"The KL to the {type(prior).__name__} of {model.name!r} does not fall into "
             "dimensions: it does for a standard normal prior, and for the uniform one of 'dvae_*'."
         )
-    return kl.mean(axis=0, dtype="float64")
+    return ops.convert_to_numpy(kl).mean(axis=0, dtype="float64")
 
 
 def codebook_perplexity(model, x):
@@ -224,7 +227,7 @@ def codebook_perplexity(model, x):
         ValueError: bad rows, or a model without a codebook.
     """
     _check_model(model)
-    if not hasattr(model.bottleneck, "indices"):
+    if model.num_codes is None:
         raise ValueError(
             f"{model.name!r} has no codebook. Discrete models do: `list_models(family='discrete')`."
         )
@@ -372,9 +375,8 @@ class _GaussianPosterior:
 
     def kl(self, mean, log_variance):
         """The KL to the prior, `(rows,)`; None where it has no closed form."""
-        if not hasattr(self.prior, "kl"):
-            return None
-        return np.asarray(ops.convert_to_numpy(self.prior.kl(mean, log_variance)), "float64")
+        kl = described(self.prior).kl(mean, log_variance)
+        return None if kl is None else np.asarray(ops.convert_to_numpy(kl), "float64")
 
 
 class _CategoricalPosterior:
@@ -425,8 +427,8 @@ class _CategoricalPosterior:
         """The KL to the prior, `(rows,)`; None where it has no closed form."""
         if not isinstance(self.prior, priors.UniformCodes):
             return None
-        kl = divergences.categorical_kl(ops.log_softmax(logits))
-        return ops.convert_to_numpy(kl).reshape(len(logits), -1).sum(axis=1, dtype="float64")
+        kl = ops.convert_to_numpy(Categorical(logits).kl_per_place())
+        return kl.reshape(len(logits), -1).sum(axis=1, dtype="float64")
 
 
 def _check_model(model):
@@ -438,10 +440,9 @@ def _check_model(model):
 
 def _posterior(model):
     """The posterior of a model that has one."""
-    bottleneck = getattr(model, "bottleneck", None)
-    if hasattr(bottleneck, "posterior"):
+    if model.posterior_family is DiagonalGaussian:
         return _GaussianPosterior(model)
-    if hasattr(bottleneck, "logits") and hasattr(bottleneck, "lookup"):
+    if model.posterior_family is Categorical:
         return _CategoricalPosterior(model)
     raise ValueError(
         f"{model.name!r} has no posterior q(z|x): its code of a row is one point. {_WHICH}"
@@ -457,18 +458,19 @@ def _prior(model, posterior, prior):
             f"`likelihood='gaussian'`, say. {_WHICH}"
         )
     prior = posterior.prior if prior is None else prior
-    if hasattr(prior, "components"):
+    components = described(prior).components()
+    if components is not None:
         # As numbers: its encoder need not run again for every chunk.
-        mean, log_variance = (ops.convert_to_numpy(part) for part in prior.components())
+        mean, log_variance = (ops.convert_to_numpy(part) for part in components)
         share = np.full(len(mean), 1.0 / len(mean))
         prior = priors.GaussianMixture(share, mean, np.exp(log_variance.astype("float64")))
-    if not hasattr(prior, "log_prob"):
+    if not described(prior).has_density:
         raise ValueError(
             f"A {type(prior).__name__} has no density: pass a `prior` that has, such as "
             "`model.prior` after `model.fit_prior(x)`."
         )
     of_indices = isinstance(posterior, _CategoricalPosterior)
-    if getattr(prior, "of_indices", False) != of_indices:
+    if described(prior).of_indices != of_indices:
         kind = "the numbers of codes" if of_indices else "latent vectors"
         raise ValueError(f"The prior of {model.name!r} is over {kind}, not {prior!r}.")
     return prior
@@ -486,7 +488,7 @@ def _logits(model, x):
 
 
 def _categorical_kl(model, x):
-    return divergences.categorical_kl(ops.log_softmax(_logits(model, x)))
+    return Categorical(_logits(model, x)).kl_per_place()
 
 
 def _mean_and_error(rows):

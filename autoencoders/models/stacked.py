@@ -31,6 +31,7 @@ from autoencoders.layers import corruption as corruptions
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import randomness
+from autoencoders.training.backend import needs_tensorflow
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -67,6 +68,7 @@ class StackedAutoencoder(Autoencoder):
         """How many layers `pretrain` has trained."""
         return int(np.asarray(self._pretraining)[1])
 
+    @needs_tensorflow
     def pretrain(
         self,
         x,

@@ -35,6 +35,7 @@ from autoencoders import draws, layers, losses, networks, priors
 from autoencoders.arguments import Number, Structure, is_on
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.discriminated import DiscriminatedAutoencoder, cross_entropy
+from autoencoders.distributions.priors import described
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import health
@@ -413,8 +414,8 @@ class ImportanceWeightedAutoencoder(Autoencoder):
         """The terms of the bound: one value per row."""
         self._check_bound()  # the bottleneck's arguments may have been set since
         weight = values.pop("kl_weight")
-        mean, log_variance = self.bottleneck.posterior(features)
-        log_ratio = weight * self.bottleneck.log_ratio(latent, mean, log_variance)
+        posterior = self.bottleneck.posterior(features).repeated(self.num_samples)
+        log_ratio = weight * posterior.log_ratio(described(self.bottleneck.prior), latent)
         target, mask = self._repeated(batch.target), self._repeated(self.padding_mask(batch.x))
         target, output = (ops.cast(part, self.likelihood.dtype) for part in (target, output))
         error = self.likelihood.masked(target, output, mask)

@@ -9,6 +9,7 @@ from keras import ops
 
 from autoencoders import losses, registry
 from autoencoders.training import choice, health, randomness, step
+from autoencoders.training.backend import needs_tensorflow
 from autoencoders.training.launches import Launches
 from autoencoders.training.shuffle import EpochCounter, Order, batches, first, split
 
@@ -266,6 +267,7 @@ class PhasedModel(keras.Model):
 
     # Loops ----------------------------------------------------------------------------------------
 
+    @needs_tensorflow
     def fit(
         self,
         x=None,
@@ -375,6 +377,7 @@ class PhasedModel(keras.Model):
     def review(self, logs):
         """Look at what the last epoch of `fit` logged; a subclass warns of what went wrong."""
 
+    @needs_tensorflow
     def evaluate(
         self,
         x=None,
@@ -422,6 +425,7 @@ class PhasedModel(keras.Model):
                 **kwargs,
             )
 
+    @needs_tensorflow
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """The reconstruction of x, as `keras.Model.predict`.
 
@@ -481,12 +485,14 @@ class PhasedModel(keras.Model):
     def steps_per_execution(self, value):
         """Left to `compile`, whose argument knows a default from a choice."""
 
+    @needs_tensorflow
     def train_on_batch(self, x, *args, **kwargs):
         """One step on one batch, as `keras.Model.train_on_batch`."""
         self.ensure_built(x)
         with health.value_errors(), self._launches.under_way("train"):
             return super().train_on_batch(x, *args, **kwargs)
 
+    @needs_tensorflow
     def test_on_batch(self, x, *args, **kwargs):
         """The loss of one batch, as `keras.Model.test_on_batch`; it repeats exactly."""
         self.ensure_built(x)
@@ -497,6 +503,7 @@ class PhasedModel(keras.Model):
         ):
             return super().test_on_batch(x, *args, **kwargs)
 
+    @needs_tensorflow
     def predict_on_batch(self, x):
         """The reconstruction of one batch, as `keras.Model.predict_on_batch`."""
         self.ensure_built(x)

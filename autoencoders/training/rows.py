@@ -8,6 +8,7 @@ of a shape, and it is one in which all places are alike.
 import numpy as np
 import tensorflow as tf
 
+from autoencoders.training.backend import needs_tensorflow
 from autoencoders.training.graphs import Graphs
 
 # Rows at once: enough that launching a program costs little, few enough to stay in cache.
@@ -39,6 +40,7 @@ class RowRunner(Graphs):
     nothing to compile.
     """
 
+    @needs_tensorflow
     def run(self, name, function, x, batch_size=None, row_bytes=0):
         """Apply `function` to the rows of `x`.
 

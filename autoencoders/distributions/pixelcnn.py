@@ -8,6 +8,7 @@ from keras import ops
 
 from autoencoders import draws
 from autoencoders.arguments import Declared, Structure
+from autoencoders.distributions.priors import Prior
 from autoencoders.serialization import PACKAGE
 
 # Height and width of the first layer's kernel, where the grid is larger: the paper's height, and
@@ -66,7 +67,7 @@ class MaskedConv2D(Declared, keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class PixelCNN(Declared, keras.layers.Layer):
+class PixelCNN(Declared, Prior, keras.layers.Layer):
     """p(codes) = Π p(code at a place | codes at the places before it), in reading order.
 
     Van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel recurrent neural networks" (2016,
@@ -83,6 +84,7 @@ class PixelCNN(Declared, keras.layers.Layer):
     """
 
     of_indices = True
+    has_density = True
     places = Structure()
     num_codes = Structure()
     filters = Structure()

@@ -1,0 +1,1 @@
+"""Distributions as values: divergences between them, posteriors and priors of codes."""

@@ -1,0 +1,128 @@
+"""Mixtures of normal distributions, given or fitted to codes."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from autoencoders import draws
+from autoencoders.arguments import Declared, Structure
+from autoencoders.distributions.priors import Value, check_dimensions
+from autoencoders.serialization import PACKAGE
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class GaussianMixture(Declared, Value):
+    """A mixture of normal distributions.
+
+    Args:
+        weights: Of the components, `(components,)`; they add up to 1.
+        means: `(components, latent_dim)`.
+        covariances: `(components, latent_dim, latent_dim)`; or `(components, latent_dim)`, of
+            dimensions that are independent within a component.
+    """
+
+    has_density = True
+    weights = Structure(serialize=np.ndarray.tolist)
+    means = Structure(serialize=np.ndarray.tolist)
+    covariances = Structure(serialize=np.ndarray.tolist)
+
+    def __init__(self, weights, means, covariances):
+        self.weights, self.means, self.covariances = (
+            np.asarray(values, "float64") for values in (weights, means, covariances)
+        )
+        components, dim = self.means.shape
+        shapes = [(components, dim, dim), (components, dim)]
+        if self.weights.shape != (components,) or self.covariances.shape not in shapes:
+            raise ValueError(
+                f"{components} components of {dim} dimensions have weights ({components},) and "
+                f"covariances {shapes[0]} or {shapes[1]}; got {self.weights.shape} and "
+                f"{self.covariances.shape}."
+            )
+        if (self.weights < 0).any() or not np.isclose(self.weights.sum(), 1.0, atol=1e-3):
+            raise ValueError(f"`weights` must be 0 or more and add up to 1, got {self.weights}.")
+        self._diagonal = self.covariances.ndim == 2
+        if self._diagonal:
+            factors = np.sqrt(self.covariances)
+            inverse, diagonal = 1.0 / factors, factors
+        else:
+            factors = np.linalg.cholesky(self.covariances)
+            inverse, diagonal = np.linalg.inv(factors), np.diagonal(factors, axis1=1, axis2=2)
+        log_determinants = np.log(diagonal).sum(axis=1)
+        self._log_weights = np.log(np.maximum(self.weights, 1e-300)).astype("float32")
+        self._log_scale = -log_determinants - 0.5 * dim * math.log(2.0 * math.pi)
+        self._log_scale = self._log_scale.astype("float32")
+        self._factors = factors.astype("float32")
+        self._whitening = inverse.astype("float32")
+
+    @classmethod
+    def flower(cls, petals=10, radius=3.0, length=1.0, width=0.25):
+        """Ellipses in the plane that point away from the origin, evenly around it.
+
+        The prior over two dimensions of Makhzani et al., "Adversarial Autoencoders" (2015,
+        arXiv:1511.05644).
+
+        Args:
+            petals: Number of components.
+            radius: Distance of their means from the origin.
+            length, width: Standard deviations along the radius and across it.
+        """
+        angles = 2.0 * np.pi * np.arange(petals) / petals
+        directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        across = directions[:, ::-1] * [-1.0, 1.0]
+        covariances = length**2 * directions[:, :, None] * directions[:, None, :]
+        covariances = covariances + width**2 * across[:, :, None] * across[:, None, :]
+        return cls(np.full(petals, 1.0 / petals), radius * directions, covariances)
+
+    @classmethod
+    def fit(cls, codes, components=10, seed=0):
+        """The mixture of highest likelihood for codes `(n, *latent_shape)`, by scikit-learn.
+
+        Covariances are full where there are ten codes for each of their rows, otherwise diagonal.
+        """
+        from sklearn import mixture
+
+        codes = np.asarray(codes, "float64").reshape(len(codes), -1)
+        components = min(components, len(codes))
+        # Standardised, so that what keeps the covariances definite is small beside them.
+        centre, scale = codes.mean(axis=0), codes.std(axis=0)
+        scale = np.maximum(scale, 1e-6 * max(scale.max(), 1e-6))
+        full = len(codes) >= 10 * components * codes.shape[1]
+        fitted = mixture.GaussianMixture(
+            components,
+            covariance_type="full" if full else "diag",
+            reg_covar=1e-4,
+            random_state=seed,
+        ).fit((codes - centre) / scale)
+        scales = scale[:, None] * scale if full else scale**2
+        return cls(fitted.weights_, centre + scale * fitted.means_, scales * fitted.covariances_)
+
+    def sample(self, shape, seed):
+        """Draw latent vectors: `shape`, whose rows are flat where the components' means are."""
+        n, dim = shape[0], math.prod(shape[1:])
+        check_dimensions(self, self.means.shape[1], dim)
+        # The generator is asked twice, so that component and place are independent.
+        first, second = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
+        cumulative = np.cumsum(self.weights)[:-1].astype("float32")
+        uniform = draws.uniform((n, 1), seed=first)
+        component = ops.sum(ops.cast(uniform > cumulative, "int32"), axis=1)
+        noise = draws.normal((n, dim), seed=second)
+        factors = ops.take(self._factors, component, axis=0)
+        if self._diagonal:
+            scaled = factors * noise
+        else:
+            scaled = ops.squeeze(ops.matmul(factors, noise[..., None]), axis=-1)
+        z = ops.take(self.means.astype("float32"), component, axis=0) + scaled
+        return ops.reshape(z, shape)
+
+    def log_prob(self, z):
+        """Log-density in nats: `(n, *latent_shape)` to `(n,)`."""
+        z = ops.reshape(z, (-1, self.means.shape[1]))
+        centred = ops.expand_dims(z, 1) - self.means.astype("float32")
+        if self._diagonal:
+            white = centred * self._whitening
+        else:
+            white = ops.einsum("kij,nkj->nki", self._whitening, centred)
+        logs = self._log_scale - 0.5 * ops.sum(ops.square(white), axis=-1)
+        return ops.logsumexp(logs + self._log_weights, axis=1)
