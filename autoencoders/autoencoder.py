@@ -14,7 +14,7 @@ from autoencoders.arguments import Declared, Part, Structure, constants
 from autoencoders.distributions.pixelcnn import PixelCNN
 from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.distributions.priors import described
-from autoencoders.layers import Bottleneck, Encoding
+from autoencoders.layers import Bottleneck, Drawn, Encoding, Inputs
 from autoencoders.networks import SequenceDecoder, tie
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import gradients, health, randomness
@@ -98,7 +98,7 @@ class Autoencoder(Declared, PhasedModel):
         if bottleneck is not None and bottleneck.prior is not None:
             # It may be made of the model's own posteriors.
             connect = described(bottleneck.prior).connect
-            connect(lambda x: bottleneck.posterior(self._features(x, False)))
+            connect(lambda x: bottleneck.posterior(self.features(self.inputs_of(x), False)))
 
     # The forward pass ---------------------------------------------------------------------------
 
@@ -111,11 +111,12 @@ class Autoencoder(Declared, PhasedModel):
             self._row_shape = tuple(out if own is None else own for own, out in sizes)
         row = self._zeros()
         with randomness.afresh(self):
-            code, reconstruction = self.run_parts(self._example(), training=False)
+            code, reconstruction = self.run_parts(self.inputs_of(self._example()), training=False)
             # Sizes of the code that follow open sizes of the input are open, too.
             other = code
             if None in self._row_shape:
-                other = self._code(self._features(self._example(open_size=48), training=False))
+                longer = self.inputs_of(self._example(open_size=48))
+                other = self.code(self.features(longer, training=False))
         if tuple(reconstruction.shape) != tuple(row.shape):
             raise ValueError(
                 f"The decoder gives rows of shape {tuple(reconstruction.shape[1:])}, but the "
@@ -133,22 +134,22 @@ class Autoencoder(Declared, PhasedModel):
         zeros = self._zeros(open_size)
         return (zeros, ops.zeros((1,), "int32")) if self.needs_labels else zeros
 
-    def run_parts(self, x, training):
+    def run_parts(self, inputs, training):
         """Call every part once, as `build` needs it; a subclass adds its own.
 
         Args:
-            x: What `call` takes: `(batch, *input_shape)`, with labels where the model needs them.
+            inputs: `layers.Inputs`.
             training: Whether to run the parts as in training.
 
         Returns:
             The code and the reconstruction.
         """
-        features = self._features(x, training)
-        code = self._code(features)
-        latent, _ = self._draw(features, training)
+        features = self.features(inputs, training)
+        code = self.code(features)  # which builds the bottleneck, that may draw then
+        encoding = self._encoding(inputs, features, training)
         for penalty in self.penalties:
-            penalty.of(self._encoding(x, features, latent, training))
-        return code, self._reconstruct(code, x, training)
+            penalty.of(encoding)
+        return code, self.reconstruct(code, inputs, training)
 
     def _prepare(self):
         self.find_layer_losses()
@@ -161,7 +162,7 @@ class Autoencoder(Declared, PhasedModel):
         # averages, generators) is kept.
         values = [(variable, variable.value) for variable in self.variables]
         with keras.StatelessScope(values, collect_losses=True):
-            self.run_parts(self._example(), training=True)
+            self.run_parts(self.inputs_of(self._example()), training=True)
             self.note_layer_losses()
 
     def note_layer_losses(self):
@@ -179,27 +180,49 @@ class Autoencoder(Declared, PhasedModel):
 
     def call(self, x, training=None):
         """The reconstruction of x, of the same shape; what `predict` returns."""
-        features = self._features(x, training)
+        inputs = self.inputs_of(x)
+        features = self.features(inputs, training)
         if training:
-            latent = self._draw(features, training)[0][:: self.num_samples]
+            latent = self._drawn(features, training).latent[:: self.num_samples]
         else:
-            latent = self._code(features)
-        return self._reconstruct(latent, x, training)
+            latent = self.code(features)
+        return self.reconstruct(latent, inputs, training)
 
     @property
     def num_samples(self):
         """How many codes the loss sees for each row."""
         return 1 if self.bottleneck is None else self.bottleneck.num_samples
 
-    def _features(self, x, training, corrupt=True):
-        mask = self.padding_mask(x)  # of the clean input: noise would hide the padding
+    def inputs_of(self, x):
+        """The `layers.Inputs` of what `call` takes: rows, or rows and labels."""
+        if isinstance(x, Inputs):
+            return x
+        rows, labels = x if self.needs_labels else (x, None)
+        return Inputs(rows, labels, self.padding_mask(rows))
+
+    def padding_mask(self, rows):
+        """Where the steps of series are no padding, `(batch, steps)`; None without a mask value."""
+        if self.mask_value is None:
+            return None
+        # At the precision of the rows, which Keras lowers on their way into the model.
+        return ops.any(ops.not_equal(rows, ops.cast(self.mask_value, rows.dtype)), axis=-1)
+
+    def features(self, inputs, training, corrupt=True):
+        """What the encoder gives: `(batch, ...)`.
+
+        Args:
+            inputs: `layers.Inputs`.
+            training: Whether to run as in training, with corruption and dropout.
+            corrupt: False to leave the corruption out in training, too.
+        """
+        rows = inputs.rows
         if corrupt and self.corruption is not None:
-            x = self.corruption(x, training=training)
-        if mask is None:
-            return self.encoder(x, training=training)
-        x = ops.copy(x)  # on which Keras notes the mask
+            rows = self.corruption(rows, training=training)
+        if inputs.mask is None:  # it is of the clean input: noise would hide the padding
+            return self.encoder(rows, training=training)
+        rows = ops.copy(rows)  # on which Keras notes the mask
         with self._masks_pass():
-            return self.encoder(x, training=training, mask=mask)
+            return self.encoder(rows, training=training, mask=inputs.mask)
 
     @contextmanager
     def _masks_pass(self):
@@ -210,61 +233,64 @@ class Autoencoder(Declared, PhasedModel):
                 warnings.filterwarnings("ignore", f"Layer '{name}' .* an input with a mask")
             yield
 
-    def padding_mask(self, x):
-        """Where the steps of series are no padding, `(batch, steps)`; None without a mask value."""
-        if self.mask_value is None:
-            return None
-        # At the precision of x, which Keras lowers on its way into the model.
-        return ops.any(ops.not_equal(x, ops.cast(self.mask_value, x.dtype)), axis=-1)
-
-    def _code(self, features):
+    def code(self, features):
+        """The deterministic code of features: `(batch, *latent_shape)`."""
         return features if self.bottleneck is None else self.bottleneck(features)
 
-    def _draw(self, features, training):
+    def _drawn(self, features, training):
         if self.bottleneck is None:
-            return features, {}
-        return self.bottleneck.draw(features, training)
+            return Drawn(features, {})
+        return Drawn(*self.bottleneck.draw(features, training))
 
-    def _encoding(self, x, features, latent, training):
-        posterior = None
-        if self.posterior_family is DiagonalGaussian:
-            posterior = partial(self.bottleneck.posterior, features)
+    def encoding(self, inputs, training):
+        """The `layers.Encoding` of `layers.Inputs`: their features, and what is drawn from them."""
+        return self._encoding(inputs, self.features(inputs, training), training)
 
-        rows, *labels = x if isinstance(x, tuple) else (x,)
-
+    def _encoding(self, inputs, features, training):
         def code(rows):
-            x = (rows, *labels) if labels else rows
-            return self._code(self._features(x, training, corrupt=False))
+            others = inputs._replace(rows=rows)
+            return self.code(self.features(others, training, corrupt=False))
 
-        vector_jacobian = partial(gradients.vector_jacobian, code, rows)
+        vector_jacobian = partial(gradients.vector_jacobian, code, inputs.rows)
         plain = self.bottleneck is None and self.corruption is None
-        return Encoding(rows, latent, posterior, self.encoder if plain else None, vector_jacobian)
+        encoder = self.encoder if plain else None
+        drawn = self._drawn(features, training)
+        return Encoding(inputs, features, drawn, training, encoder, vector_jacobian)
 
-    def decoder_output(self, latent, x, training, target=None):
-        """What the decoder puts out for codes of x: with the target, as many as the loss sees."""
+    def decoder_output(self, latent, inputs, training, target=None):
+        """What the decoder puts out for codes: with the target, as many as the loss sees.
+
+        Args:
+            latent: Codes `(batch, *latent_shape)`; with a target `num_samples` for each row.
+            inputs: The `layers.Inputs` whose codes they are.
+            training: Whether to run as in training.
+            target: What they are to become, for decoders that are shown it in training.
+        """
         if not isinstance(self.decoder, SequenceDecoder):
             return self.decoder(latent, training=training)
-        mask = self.padding_mask(x)
+        mask = inputs.mask
         if target is not None:
-            mask, target = self._repeated(mask), self._repeated(target)
+            mask, target = self.repeated(mask), self.repeated(target)
             target = target if training else None
-        steps = ops.shape(x)[1]
+        steps = ops.shape(inputs.rows)[1]
         return self.decoder(latent, steps=steps, mask=mask, target=target, training=training)
 
-    def _reconstruct(self, latent, x, training=None):
-        reconstruction = self._mean(self.decoder_output(latent, x, training))
-        mask = self.padding_mask(x)
-        if mask is not None:
-            reconstruction = ops.where(mask[..., None], reconstruction, self.mask_value)
+    def reconstruct(self, latent, inputs, training=None):
+        """The reconstruction from one code for each row; padding comes back as it is."""
+        reconstruction = self.mean_of(self.decoder_output(latent, inputs, training))
+        if inputs.mask is not None:
+            mask = inputs.mask[..., None]
+            reconstruction = ops.where(mask, reconstruction, self.mask_value)
         return reconstruction
 
-    def _repeated(self, rows):
-        """Each row as often as the loss sees a code of it."""
+    def repeated(self, rows):
+        """Each row as often as the loss sees a code of it; None stays None."""
         if rows is None or self.num_samples == 1:
             return rows
         return ops.repeat(rows, self.num_samples, axis=0)
 
-    def _mean(self, output):
+    def mean_of(self, output):
+        """The reconstruction that the decoder's output stands for: its likelihood's mean."""
         output = ops.cast(output, self.variable_dtype)
         return output if self.likelihood is None else self.likelihood.mean(output)
 
@@ -282,7 +308,7 @@ class Autoencoder(Declared, PhasedModel):
         Raises:
             ValueError: NaN, wrong shape or wrong dtype in an array.
         """
-        return self._over_rows("encode", lambda x: self._code(self._features(x, False)), x)
+        return self._over_rows("encode", lambda inputs: self.code(self.features(inputs, False)), x)
 
     @property
     def posterior_family(self):
@@ -303,8 +329,8 @@ class Autoencoder(Declared, PhasedModel):
         if self.posterior_family is not DiagonalGaussian:
             raise ValueError(f"{self.name!r} is not variational: it has no posterior; use encode.")
 
-        def posterior(x):
-            return self.bottleneck.posterior(self._features(x, False))
+        def posterior(inputs):
+            return self.bottleneck.posterior(self.features(inputs, False))
 
         return self._over_rows("posterior", posterior, x)
 
@@ -327,11 +353,11 @@ class Autoencoder(Declared, PhasedModel):
         if not isinstance(self.decoder, SequenceDecoder):
             if steps is not None:
                 raise ValueError(f"{self.name!r} reconstructs rows of one length: no `steps`.")
-            return self._mean(self.decoder(latent, training=False))
+            return self.mean_of(self.decoder(latent, training=False))
         steps = steps or self._row_shape[0]
         if steps is None:
             raise ValueError(f"{self.name!r} reconstructs series of any length: pass `steps`.")
-        return self._mean(self.decoder(latent, steps=steps, training=False))
+        return self.mean_of(self.decoder(latent, steps=steps, training=False))
 
     def reconstruction_error(self, x, *, per_feature=False, batch_size=None):
         """How badly each row is reconstructed; high for what the model has not learnt.
@@ -351,16 +377,14 @@ class Autoencoder(Declared, PhasedModel):
         """
 
         def squared_error(inputs):
-            x = inputs[0] if isinstance(inputs, tuple) else inputs
-            return ops.square(ops.cast(x, self.variable_dtype) - self(inputs))
+            return ops.square(ops.cast(inputs.rows, self.variable_dtype) - self(inputs.given))
 
         def error(inputs):
             errors = squared_error(inputs)
-            mask = self.padding_mask(inputs)
             errors = ops.reshape(errors, (ops.shape(errors)[0], -1))
-            if mask is None:
+            if inputs.mask is None:
                 return ops.mean(errors, axis=-1)
-            steps = ops.sum(ops.cast(mask, errors.dtype), axis=-1)  # padding has no error
+            steps = ops.sum(ops.cast(inputs.mask, errors.dtype), axis=-1)  # padding has no error
             return ops.divide_no_nan(ops.sum(errors, axis=-1), steps * self._row_shape[-1])
 
         function = squared_error if per_feature else error
@@ -431,8 +455,8 @@ class Autoencoder(Declared, PhasedModel):
         chunks = [codes[i : i + 256] for i in range(0, len(codes), 256)]  # to bound memory
         return float(np.mean(np.concatenate([prior.log_prob(chunk) for chunk in chunks])))
 
-    def _indices(self, x):
-        return self.bottleneck.indices(self._features(x, False))
+    def _indices(self, inputs):
+        return self.bottleneck.indices(self.features(inputs, False))
 
     def _keep_prior(self, prior):
         # Beside Keras's tracking: it is no part of what is trained, and a built model is locked.
@@ -622,7 +646,7 @@ class Autoencoder(Declared, PhasedModel):
     def _over_rows(self, name, function, x, *, codes=False, batch_size=None):
         parts = x if isinstance(x, tuple) else (x,)
         if all(ops.is_tensor(part) or isinstance(part, keras.KerasTensor) for part in parts):
-            return function(x)
+            return function(x if codes else self.inputs_of(x))
         self.ensure_built(None if codes else x)
         if codes:
             arrays = health.Expectation(self.latent_shape, labels=self.labels).inputs(x, "z")
@@ -633,10 +657,12 @@ class Autoencoder(Declared, PhasedModel):
         # A codebook's distances or logits may be far larger than the row itself.
         codes_of_row = np.prod([size or 1 for size in self.latent_shape[:-1]])
         row_bytes = int(4 * codes_of_row * (self.num_codes or 0))
-        run = partial(self._rows.run, name, batch_size=batch_size, row_bytes=row_bytes)
-        if len(arrays) == 1:
-            return run(function, arrays)
-        return run(lambda *inputs: function(inputs), arrays)
+
+        def of_batch(*parts):
+            given = parts if len(parts) > 1 else parts[0]
+            return function(given if codes else self.inputs_of(given))
+
+        return self._rows.run(name, of_batch, arrays, batch_size, row_bytes)
 
     # The objective --------------------------------------------------------------------------------
 
@@ -677,32 +703,37 @@ class Autoencoder(Declared, PhasedModel):
         own = () if self.bottleneck is None else self.bottleneck.batch_statistics
         return (*own, *(p.loss_term for p in self.penalties if p.batch_statistic))
 
+    def inputs_of_batch(self, batch):
+        """The `layers.Inputs` of a `training.step.Batch`."""
+        return self.inputs_of((batch.x, batch.labels) if self.needs_labels else batch.x)
+
     def reconstruction_phase(self, batch, training):
         """The loss terms of a batch: reconstruction, bottleneck, penalties, regularization."""
         self._clear_losses()  # those of the last call, which may be of another graph
-        x = (batch.x, batch.labels) if self.needs_labels else batch.x
-        features = self._features(x, training)
-        latent, values = self._draw(features, training)
-        output = self.decoder_output(latent, x, training, batch.target)
-        values = self.objective(batch, features, latent, output, values)
-        encoding = self._encoding(x, features, latent, training)
+        encoding = self.encoding(self.inputs_of_batch(batch), training)
+        output = self.decoder_output(encoding.latent, encoding.inputs, training, batch.target)
+        values = self.objective(batch, encoding, output)
         for penalty in self.penalties:
-            values[penalty.loss_term] = self._per_row(penalty.of(encoding))
+            values[penalty.loss_term] = self.per_row(penalty.of(encoding))
         if self._has_layer_losses:
             values["regularization_loss"] = sum(self._layer_losses())
+        if training and self.bottleneck is not None:
+            self.bottleneck.advance(encoding)
         return values
 
-    def objective(self, batch, features, latent, output, values):
+    def objective(self, batch, encoding, output):
         """The loss terms but those of penalties and layers; a subclass adds its own, or replaces.
 
         Args:
             batch: A `training.step.Batch`.
-            features: What the encoder gave.
-            latent: The code as the loss sees it, `num_samples` for each row.
-            output: What the decoder put out for it.
-            values: The bottleneck's terms and measures.
+            encoding: Its `layers.Encoding`.
+            output: What the decoder put out for `encoding.latent`.
+
+        Returns:
+            Dict of terms and measures by name, each a scalar or `(batch,)`.
         """
-        return {"reconstruction_loss": self.reconstruction_loss(batch, output), **values}
+        loss = self.reconstruction_loss(batch, encoding, output)
+        return {"reconstruction_loss": loss, **encoding.terms}
 
     def review(self, logs):
         """Warn if training ended in posterior collapse: a latent space that the decoder ignores."""
@@ -717,19 +748,19 @@ class Autoencoder(Declared, PhasedModel):
                 stacklevel=3,
             )
 
-    def _per_row(self, values):
+    def per_row(self, values):
         """The mean over a row's codes, where there is a value for each code."""
         if self.num_samples == 1 or len(values.shape) == 0:
             return values
         return ops.mean(ops.reshape(values, (-1, self.num_samples)), axis=-1)
 
-    def reconstruction_loss(self, batch, output):
+    def reconstruction_loss(self, batch, encoding, output):
         """The scalar loss of the decoder's `output`, weighted by the batch's sample weights."""
         loss = self.compiled_loss or self._own_loss
-        output = output if self.likelihood else self._mean(output)
+        output = output if self.likelihood else self.mean_of(output)
         target, weight, mask = (
-            self._repeated(part)
-            for part in (batch.target, batch.sample_weight, self.padding_mask(batch.x))
+            self.repeated(part)
+            for part in (batch.target, batch.sample_weight, encoding.inputs.mask)
         )
         return keras_loss(loss, target, output, weight, mask)
 

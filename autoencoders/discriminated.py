@@ -32,9 +32,9 @@ class DiscriminatedAutoencoder(Autoencoder):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._discriminator_has_losses = False
 
-    def run_parts(self, x, training):
+    def run_parts(self, inputs, training):
         """Call every part once, the discriminator included."""
-        code, reconstruction = super().run_parts(x, training)
+        code, reconstruction = super().run_parts(inputs, training)
         self.run_discriminators(code, reconstruction, training)
         return code, reconstruction
 
@@ -81,11 +81,10 @@ class DiscriminatedAutoencoder(Autoencoder):
         """A dict of one loss per row, `(batch,)`, under the names in `discriminator_terms`."""
         raise NotImplementedError
 
-    def codes(self, x, training):
-        """Codes of x as the discriminator sees them, `(batch, latent_dim)`: one for each row."""
-        features = self._features(x, training)
-        # The bottleneck's schedules and averages advance in the reconstruction phase alone.
-        return self._draw(features, training=False)[0][:: self.num_samples]
+    def codes(self, batch, training):
+        """One code for each row as the discriminator sees it, `(batch, latent_dim)`."""
+        features = self.features(self.inputs_of_batch(batch), training)
+        return self._drawn(features, training=False).latent[:: self.num_samples]
 
 
 def cross_entropy(label, logits):

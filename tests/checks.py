@@ -19,7 +19,7 @@ import pytest
 import tensorflow as tf
 
 import autoencoders
-from autoencoders import datasets, registry
+from autoencoders import datasets, layers, registry
 from autoencoders.training import randomness, step
 
 ROWS = 96
@@ -351,6 +351,14 @@ def check_resumed(name, folder):
 
 # What is checked does not depend on how wide a network is.
 _SMALL = {"hidden_units": 16, "discriminator_units": 16, "filters": 4, "units": 8, "num_codes": 16}
+
+
+def drawn_in_training(bottleneck, features):
+    """What a step of training draws; after which what follows the steps goes on."""
+    drawn = bottleneck.draw(features, True)
+    inputs = layers.Inputs(features)
+    bottleneck.advance(layers.Encoding(inputs, features, drawn, True, None, None))
+    return drawn
 
 
 def build(name, **arguments):

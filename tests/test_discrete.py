@@ -18,6 +18,7 @@ from autoencoders import datasets, layers, networks, priors
 from autoencoders.distributions import divergences
 from autoencoders.distributions.pixelcnn import PixelCNN
 from autoencoders.training import step
+from tests.checks import drawn_in_training
 from tests.kept.facts import eagerly
 
 RNG = np.random.default_rng(0)
@@ -133,7 +134,7 @@ def test_moving_averages_against_numpy():
         total = counts.sum()
         smoothed = (counts + smoothing) / (total + 5 * smoothing) * total
         codebook = sums / smoothed[:, None]
-        quantizer.draw(batch, True)
+        drawn_in_training(quantizer, batch)
     np.testing.assert_allclose(quantizer.counts, counts, rtol=1e-4)
     np.testing.assert_allclose(quantizer.codebook, codebook, rtol=1e-4, atol=1e-5)
 
@@ -150,7 +151,7 @@ def test_a_moving_average_is_a_gradient_step():
     average.sums.assign(4.0 * codebook)
     for quantizer in (average, trained):
         quantizer.codebook.assign(codebook)
-    average.draw(batch, True)
+    drawn_in_training(average, batch)
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(trained.draw(batch, True)[1]["codebook_loss"])
     optimizer = keras.optimizers.SGD(0.1 / (2 * 4 / 12))
@@ -179,9 +180,9 @@ def test_dead_codes_start_again_at_features_of_the_batch():
     quantizer.sums.assign(quantizer.codebook)
     # Their count is 1 at first and halved in each step, 1/2 and 1/4; a tenth of the mean, which
     # nears 50 features for 6 codes, is 0.47 and 0.65.
-    quantizer.draw(features, True)
+    drawn_in_training(quantizer, features)
     assert (np.asarray(quantizer.codebook)[2:] > 900.0).all()
-    quantizer.draw(features, True)
+    drawn_in_training(quantizer, features)
     revived = np.asarray(quantizer.codebook)[2:]
     assert np.square(revived[:, None] - features).sum(axis=-1).min(axis=1).max() < 1e-10
     assert len(np.unique(revived[:, 0])) > 1
@@ -233,7 +234,7 @@ def test_gumbel_samples_have_the_categories_frequencies():
     probabilities = np.array([0.5, 0.25, 0.15, 0.1])
     logits = np.tile(np.log(probabilities).astype("float32"), (40_000, 1))
     error = 4 * np.sqrt(0.25 / len(logits))
-    relaxed, _ = _categorical(logits, temperature=0.7).draw(logits, True)
+    relaxed, *_ = _categorical(logits, temperature=0.7).draw(logits, True)
     relaxed = np.asarray(relaxed)
     np.testing.assert_allclose(relaxed.sum(axis=-1), 1.0, rtol=1e-5)
     assert ((relaxed > 0.01) & (relaxed < 0.99)).any()
@@ -265,7 +266,7 @@ def test_straight_through_is_a_category_with_the_relaxed_gradient():
         bottleneck = _categorical(logits, straight_through=straight_through, seed=1)
         with tf.GradientTape() as tape:
             tape.watch(logits)
-            code, _ = bottleneck.draw(logits, True)
+            code, *_ = bottleneck.draw(logits, True)
             loss = tf.reduce_sum(code * weight)
         gradients.append(tape.gradient(loss, logits))
     np.testing.assert_allclose(np.sort(code, axis=-1)[:, -1], 1.0, rtol=1e-6)
@@ -311,7 +312,9 @@ def test_temperature_and_weight_follow_their_schedules():
     for _ in range(6):
         temperatures.append(float(bottleneck.current_temperature()))
         bottleneck.draw(logits, False)  # which counts no step
-        weights.append(np.asarray(bottleneck.draw(logits, True)[1]["kl_loss"])[0] / whole[0])
+        weights.append(
+            np.asarray(drawn_in_training(bottleneck, logits).terms["kl_loss"])[0] / whole[0]
+        )
     expected = [2.0 * 0.25 ** (step / 4) for step in range(5)] + [0.5]
     np.testing.assert_allclose(temperatures, expected, rtol=1e-5)
     np.testing.assert_allclose(weights, [0.0, 0.5, 1.0, 1.0, 1.0, 1.0], rtol=1e-4)

@@ -182,5 +182,5 @@ def test_other_backends_of_keras_are_told_what_is_needed(monkeypatch):
     asked = [model.fit, model.evaluate, model.predict, model.encode, model.reconstruction_error]
     asked += [model.train_on_batch, model.test_on_batch, model.predict_on_batch, stacked.pretrain]
     for function in (*asked, *(detector.fit for detector in detectors)):
-        with pytest.raises(RuntimeError, match="needs Keras's TensorFlow backend, but .* on jax"):
+        with pytest.raises(RuntimeError, match=r"needs Keras.s TensorFlow backend, but .* on jax"):
             function(x)

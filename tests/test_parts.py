@@ -15,6 +15,7 @@ from keras import ops
 import autoencoders
 from autoencoders import layers, losses, priors
 from autoencoders.distributions import divergences
+from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.networks import DenseTranspose
 from autoencoders.training import step
 
@@ -420,7 +421,7 @@ def test_gaussian_bottleneck_draws_from_its_posterior():
     bottleneck.build(features.shape)
     mean, log_variance = (np.asarray(a) for a in bottleneck.posterior(features))
     np.testing.assert_array_equal(mean, bottleneck(features))
-    z, terms = bottleneck.draw(features, training=True)
+    z, terms, *_ = bottleneck.draw(features, training=True)
     z = np.asarray(z)
     np.testing.assert_allclose(z.mean(axis=0), mean[0], atol=0.03)
     np.testing.assert_allclose(z.std(axis=0), np.exp(0.5 * log_variance[0]), rtol=0.02)
@@ -578,7 +579,7 @@ def _encoding(encoder, x, training=True):
         tape.watch(x)
         latent = encoder(x)
     jacobian = tape.batch_jacobian(latent, x)
-    return model._encoding(x, latent, latent, training), np.asarray(jacobian)
+    return model.encoding(model.inputs_of(x), training), np.asarray(jacobian)
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "linear"])
@@ -629,9 +630,9 @@ def test_gradients_of_the_contractive_penalty_by_differences():
 @pytest.mark.parametrize("kind", [1, 2])
 def test_dip_penalty_against_numpy(kind):
     mean, log_variance = RNG.normal(size=(2, 9, 3)).astype("float32")
-    encoding = layers.Encoding(
-        None, None, lambda: (_tensor(mean), _tensor(log_variance)), None, None
-    )
+    posterior = DiagonalGaussian(_tensor(mean), _tensor(log_variance))
+    drawn = layers.Drawn(None, {}, posterior)
+    encoding = layers.Encoding(None, None, drawn, True, None, None)
     covariance = np.cov(mean.T, bias=True)
     if kind == 2:
         covariance = covariance + np.diag(np.exp(log_variance).mean(axis=0))
@@ -683,9 +684,7 @@ def test_contractive_penalty_behind_other_parts_is_unbiased(parts):
         code = model.encode(x)
     expected = np.square(tape.jacobian(code, x)).sum()
     rows = tf.constant(np.repeat(row, 20_000, axis=0))
-    features = model._features(rows, True)
-    latent, _ = model._draw(features, True)
-    values = layers.ContractivePenalty().of(model._encoding(rows, features, latent, True))
+    values = layers.ContractivePenalty().of(model.encoding(model.inputs_of(rows), True))
     values = np.asarray(values)
     assert values.shape == (20_000,)
     error = values.std() / np.sqrt(len(values))

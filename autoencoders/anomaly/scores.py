@@ -153,7 +153,7 @@ class ReconstructionProbability(Score):
         return sum(self._negative_log_likelihood(x, z) for z in codes) / len(codes)
 
     def _negative_log_likelihood(self, x, z):
-        output = ops.cast(self.model.decoder_output(z, x, False), x.dtype)
+        output = ops.cast(self.model.decoder_output(z, self.model.inputs_of(x), False), x.dtype)
         low, high = self.model.likelihood.support
         inside = ops.clip(x, low, high) if np.isfinite([low, high]).any() else x
         values = _double(self.model.likelihood.elementwise(inside, output))

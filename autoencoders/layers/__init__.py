@@ -3,12 +3,12 @@
 from autoencoders.layers.bottlenecks import Bottleneck, ClassAndStyle, TopK
 from autoencoders.layers.corruption import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from autoencoders.layers.discrete import GumbelSoftmax, VectorQuantizer
+from autoencoders.layers.encoding import Drawn, Encoding, Inputs
 from autoencoders.layers.gaussian import GaussianBottleneck, TotalCorrelationBottleneck
 from autoencoders.layers.penalties import (
     ActivityPenalty,
     ContractivePenalty,
     DIPPenalty,
-    Encoding,
     MMDPenalty,
     Penalty,
     SparsityPenalty,
@@ -20,10 +20,12 @@ __all__ = [
     "ClassAndStyle",
     "ContractivePenalty",
     "DIPPenalty",
+    "Drawn",
     "Encoding",
     "GaussianBottleneck",
     "GaussianNoise",
     "GumbelSoftmax",
+    "Inputs",
     "MMDPenalty",
     "MaskingNoise",
     "Penalty",

@@ -5,6 +5,7 @@ from keras import ops
 
 from autoencoders.arguments import Declared, Structure, Switch
 from autoencoders.checks import positive_integer, positive_integer_or_none
+from autoencoders.layers.encoding import Drawn
 from autoencoders.serialization import PACKAGE
 
 
@@ -14,9 +15,10 @@ class Bottleneck(keras.layers.Layer):
     A subclass gives
 
     - `call(features)`: the deterministic latent code, for `encode` and `predict`;
-    - `draw(features, training)`: the latent code as the loss sees it, sampled where the model
-      samples, and a dict of loss terms and measures, each `(batch,)` or a scalar. Schedules and
-      moving averages advance if `training`, once in each step;
+    - `draw(features, training)`: a `Drawn`, the latent code as the loss sees it, sampled where the
+      model samples, and a dict of loss terms and measures, each `(batch,)` or a scalar;
+    - `advance(encoding)`, where schedules or moving averages follow training: called once at the
+      end of each training step's first phase;
     - `loss_terms` and `measures`: the names in that dict, declared beforehand. Measures are logged
       beside the loss. `batch_statistics` are those among them that are estimated from the batch as
       a whole, so that they vary with its size;
@@ -37,7 +39,10 @@ class Bottleneck(keras.layers.Layer):
 
     def draw(self, features, training):
         """The latent code as the loss sees it, and the loss terms and measures by name."""
-        return self(features), {}
+        return Drawn(self(features), {})
+
+    def advance(self, encoding):
+        """Go on with what follows the steps of training, after a batch's `Encoding`."""
 
     def posterior(self, features):
         """The posterior q(z|x); None where the code is certain."""
@@ -113,7 +118,7 @@ class TopK(Declared, Bottleneck):
 
     def draw(self, features, training):
         """The sparse code, with the k that belongs to training or inference."""
-        return (_largest(features, self.k) if training else self(features)), {}
+        return Drawn(_largest(features, self.k) if training else self(features), {})
 
     def nearest(self, code):
         """The code with its largest units alone."""

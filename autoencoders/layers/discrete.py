@@ -9,6 +9,7 @@ from autoencoders.checks import not_negative, positive_integer, positive_integer
 from autoencoders.distributions.posteriors import Categorical
 from autoencoders.distributions.priors import UniformCodes
 from autoencoders.layers.bottlenecks import Bottleneck
+from autoencoders.layers.encoding import Drawn
 from autoencoders.layers.schedule import ScheduledBottleneck
 from autoencoders.serialization import PACKAGE
 
@@ -141,7 +142,7 @@ class VectorQuantizer(Declared, Bottleneck):
         return ops.take(self.codebook, indices, axis=0)
 
     def draw(self, features, training):
-        """The nearest codes, with the encoder's gradient; the codebook moves if `training`."""
+        """The nearest codes, with the encoder's gradient."""
         z = self._projected(features)
         indices = self._nearest(z)
         code = self.lookup(indices)
@@ -151,9 +152,8 @@ class VectorQuantizer(Declared, Bottleneck):
             values["codebook_loss"] = _squared_distance(ops.stop_gradient(z), code)
         counts = _counts(indices, self.num_codes)
         values["perplexity"] = _perplexity(counts)
-        if training:
-            self._move(ops.stop_gradient(z), indices, counts)
-        return _straight_through(fixed, z), values
+        state = (ops.stop_gradient(z), indices, counts)
+        return Drawn(_straight_through(fixed, z), values, state=state)
 
     def _projected(self, features):
         z = features if self.projection is None else self.projection(features)
@@ -167,8 +167,9 @@ class VectorQuantizer(Declared, Bottleneck):
         distances = ops.sum(ops.square(codebook), axis=-1) - 2.0 * products
         return ops.argmin(distances, axis=-1)
 
-    def _move(self, z, indices, counts):
-        """Update the moving averages of a batch, and the codebook that they make."""
+    def advance(self, encoding):
+        """Update the moving averages by a batch, and the codebook that they make."""
+        z, indices, counts = encoding.drawn.state
         if self.counts is None:
             return
         decay = _USE_DECAY if self.decay is None else self.decay
@@ -342,9 +343,7 @@ class GumbelSoftmax(ScheduledBottleneck):
         code = self._relaxed(posterior) if training else self._sample(posterior)
         kl = self.beta * self.progress(self.warm_up, training) * posterior.kl()
         counts = _counts(ops.argmax(posterior.logits, axis=-1), self.num_codes)
-        if training:
-            self.count_step()
-        return code, {"kl_loss": kl, "perplexity": _perplexity(counts)}
+        return Drawn(code, {"kl_loss": kl, "perplexity": _perplexity(counts)}, posterior)
 
     def _sample(self, posterior):
         return self.lookup(posterior.sample(self.seed_generator))

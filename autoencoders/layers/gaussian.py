@@ -8,6 +8,7 @@ from autoencoders.checks import not_negative, positive_integer
 from autoencoders.distributions import divergences
 from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.distributions.priors import StandardNormal, described
+from autoencoders.layers.encoding import Drawn
 from autoencoders.layers.schedule import ScheduledBottleneck
 from autoencoders.serialization import PACKAGE
 
@@ -136,10 +137,8 @@ class GaussianBottleneck(ScheduledBottleneck):
         """Samples of z, `(batch * num_samples, latent_dim)`, and `kl_loss`."""
         posterior = self.posterior(features)
         z = posterior.repeated(self.num_samples).sample(self.seed_generator)
-        values = self.kl_terms(posterior, z, training)
-        if training:
-            self.count_step()
-        return z, {**values, "active_units": _active_units(posterior.mean)}
+        terms = self.kl_terms(posterior, z, training)
+        return Drawn(z, {**terms, "active_units": _active_units(posterior.mean)}, posterior)
 
     def kl_terms(self, posterior, z, training):
         """The loss terms of a posterior and of what was drawn from it, by name."""

@@ -1,8 +1,6 @@
 """Penalties: terms added to the reconstruction loss that depend on the latent code."""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
 import keras
 from keras import ops
@@ -11,28 +9,10 @@ from autoencoders import draws
 from autoencoders.arguments import Declared, Number, Part, Structure, Switch
 from autoencoders.checks import one_of
 from autoencoders.distributions import divergences
+from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.distributions.priors import StandardNormal
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
-
-
-class Encoding(NamedTuple):
-    """A batch between encoder and decoder, as penalties see it.
-
-    Attributes:
-        x: What the encoder was given, `(batch, *input_shape)`.
-        latent: The code as the decoder sees it, `(batch, latent_dim)`.
-        posterior: Function of nothing to the `DiagonalGaussian` q(z|x), or None.
-        encoder: The encoder, where what it puts out is the code, of clean input; otherwise None.
-        vector_jacobian: Function of a vector `(batch, latent_dim)` to vᵀJ, `(batch, *input_shape)`,
-            where J is the Jacobian of the deterministic code with respect to x.
-    """
-
-    x: object
-    latent: object
-    posterior: Callable | None
-    encoder: object
-    vector_jacobian: Callable
 
 
 class Penalty(keras.layers.Layer):
@@ -50,7 +30,7 @@ class Penalty(keras.layers.Layer):
     prior = None
 
     def of(self, encoding):
-        """The penalty of an `Encoding`."""
+        """The penalty of a `layers.Encoding`."""
         return self(encoding.latent)
 
 
@@ -245,9 +225,9 @@ class DIPPenalty(Declared, Penalty):
         Raises:
             ValueError: the model has no posterior.
         """
-        if encoding.posterior is None:
+        if not isinstance(encoding.posterior, DiagonalGaussian):
             raise ValueError("DIPPenalty is for variational models: it needs a posterior.")
-        mean, log_variance = encoding.posterior()
+        mean, log_variance = encoding.posterior
         centred = mean - ops.mean(mean, axis=0)
         rows = ops.cast(ops.shape(mean)[0], mean.dtype)
         covariance = ops.divide_no_nan(ops.matmul(ops.transpose(centred), centred), rows)

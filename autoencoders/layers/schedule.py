@@ -9,8 +9,7 @@ from autoencoders.layers.bottlenecks import Bottleneck
 class ScheduledBottleneck(Declared, Bottleneck):
     """A bottleneck that counts its training steps where one of its schedules needs them.
 
-    A subclass gives `scheduled`, calls `build_schedule` when it is built and `count_step` once in
-    each training step.
+    A subclass gives `scheduled`, and calls `build_schedule` when it is built.
     """
 
     steps = None  # The weight that counts, where there is one.
@@ -30,8 +29,8 @@ class ScheduledBottleneck(Declared, Bottleneck):
         if self.built:
             self.build_schedule()
 
-    def count_step(self):
-        """Count a training step, which is over."""
+    def advance(self, encoding):
+        """Count the step."""
         if self.steps is not None:
             self.steps.assign(self.steps + 1)
 

@@ -330,12 +330,12 @@ class _Draws:
         *inputs, codes = inputs
         draws = codes.shape[1]
         codes = ops.reshape(codes, (-1, *codes.shape[2:]))
-        x = target, *_ = tuple(ops.repeat(part, draws, axis=0) for part in inputs)
-        x = x if self._model.needs_labels else target
+        repeated = tuple(ops.repeat(part, draws, axis=0) for part in inputs)
+        x = self._model.inputs_of(repeated if self._model.needs_labels else repeated[0])
         likelihood, latent = self._model.likelihood, self.posterior.latent(codes)
         output = ops.cast(self._model.decoder_output(latent, x, False), likelihood.dtype)
-        target = ops.cast(target, likelihood.dtype)
-        log_likelihoods = -likelihood.masked(target, output, self._model.padding_mask(x))
+        target = ops.cast(x.rows, likelihood.dtype)
+        log_likelihoods = -likelihood.masked(target, output, x.mask)
         values = (log_likelihoods, self._prior.log_prob(codes))
         return tuple(ops.reshape(part, (-1, draws)) for part in values)
 
@@ -484,7 +484,7 @@ def _checked(model, x):
 
 
 def _logits(model, x):
-    return model.bottleneck.logits(model._features(x, False))
+    return model.bottleneck.logits(model.features(model.inputs_of(x), False))
 
 
 def _categorical_kl(model, x):

@@ -78,7 +78,7 @@ class AdversarialAutoencoder(DiscriminatedAutoencoder):
 
     def discriminator_losses(self, batch, training):
         """Tell draws from the prior (1) from codes (0): one loss per row."""
-        codes = self.codes(batch.x, training)
+        codes = self.codes(batch, training)
         drawn = self.training_prior.sample(ops.shape(codes), seed=self.seed_generator)
         real = self.discriminator(drawn, training=training)
         fake = self.discriminator(codes, training=training)
@@ -86,7 +86,7 @@ class AdversarialAutoencoder(DiscriminatedAutoencoder):
 
     def generator_phase(self, batch, training):
         """Make the discriminator take codes for draws from the prior: one loss per row."""
-        fake = self.discriminator(self.codes(batch.x, training), training=training)
+        fake = self.discriminator(self.codes(batch, training), training=training)
         return {"generator_loss": cross_entropy(1, fake)}
 
 
@@ -244,7 +244,7 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
 
     def discriminator_losses(self, batch, training):
         """Tell draws from the prior and one-hot classes (1) from codes (0): a loss per row each."""
-        classes, style = self.bottleneck.split(self.codes(batch.x, training))
+        classes, style = self.bottleneck.split(self.codes(batch, training))
         drawn = self.training_prior.sample(ops.shape(style), seed=self.seed_generator)
         rows, num_classes = ops.shape(classes)
         labels = draws.randint((rows,), 0, num_classes, seed=self.seed_generator)
@@ -267,7 +267,7 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
 
     def generator_phase(self, batch, training):
         """Make the discriminators take codes for draws: one loss per row each."""
-        classes, style = self.bottleneck.split(self.codes(batch.x, training))
+        classes, style = self.bottleneck.split(self.codes(batch, training))
         return {
             "style_generator_loss": cross_entropy(1, self.discriminator(style, training=training)),
             "class_generator_loss": cross_entropy(
@@ -277,7 +277,7 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
 
     def classification_phase(self, batch, training):
         """The cross-entropy of the class, a mean over the labelled rows of the batch."""
-        features = self._features(batch.x, training)
+        features = self.features(self.inputs_of_batch(batch), training)
         logits = ops.cast(self.bottleneck.logits(features), "float32")
         weight = ops.cast(batch.labels >= 0, "float32")
         errors = ops.sparse_categorical_crossentropy(
@@ -435,14 +435,14 @@ class VAEGAN(DiscriminatedAutoencoder):
             discriminator,
         ]
 
-    def objective(self, batch, features, latent, output, values):
+    def objective(self, batch, encoding, output):
         """The KL, and the squared error of the discriminator's features: one value per row."""
-        error = self._distance(self._repeated(batch.target), self._mean(output))
-        return {"reconstruction_loss": self._per_row(error), **values}
+        error = self._distance(self.repeated(batch.target), self.mean_of(output))
+        return {"reconstruction_loss": self.per_row(error), **encoding.terms}
 
     def decoder_phase(self, batch, training):
         """Reconstruct, and make the discriminator take what is decoded for rows."""
-        reconstruction, generated = self._decoded(batch.x, training)
+        reconstruction, generated = self._decoded(batch, training)
         fooled = [self.discriminator(x, training=False)[1] for x in (reconstruction, generated)]
         values = {
             "similarity_loss": self.gamma * self._distance(batch.target, reconstruction),
@@ -454,17 +454,17 @@ class VAEGAN(DiscriminatedAutoencoder):
 
     def discriminator_losses(self, batch, training):
         """Tell rows (1) from reconstructions and from decoded draws of the prior (0)."""
-        fake = self._decoded(batch.x, training)
+        fake = self._decoded(batch, training)
         loss = cross_entropy(1, self.discriminator(batch.target, training=training)[1])
         for x in fake:
             loss = loss + cross_entropy(0, self.discriminator(x, training=training)[1])
         return {"discriminator_loss": loss}
 
-    def _decoded(self, x, training):
+    def _decoded(self, batch, training):
         """Reconstructions, and decoded draws from the prior."""
-        codes = self.codes(x, training)
+        codes = self.codes(batch, training)
         drawn = self.training_prior.sample(ops.shape(codes), seed=self.seed_generator)
-        return [self._mean(self.decoder(z, training=training)) for z in (codes, drawn)]
+        return [self.mean_of(self.decoder(z, training=training)) for z in (codes, drawn)]
 
     def _distance(self, target, reconstruction):
         a, b = (

@@ -239,16 +239,16 @@ class FactorVAE(DiscriminatedAutoencoder):
         """Those of a variational autoencoder, and the total correlation."""
         return (*super().reconstruction_terms, "total_correlation_loss")
 
-    def objective(self, batch, features, latent, output, values):
+    def objective(self, batch, encoding, output):
         """−ELBO and gamma · the total correlation, by the discriminator's log-ratio for a code."""
-        values = super().objective(batch, features, latent, output, values)
-        log_ratio = ops.squeeze(self.discriminator(latent), axis=-1)
+        values = super().objective(batch, encoding, output)
+        log_ratio = ops.squeeze(self.discriminator(encoding.latent), axis=-1)
         log_ratio = ops.cast(log_ratio, self.variable_dtype)
-        return {**values, "total_correlation_loss": self._per_row(self.gamma * log_ratio)}
+        return {**values, "total_correlation_loss": self.per_row(self.gamma * log_ratio)}
 
     def discriminator_losses(self, batch, training):
         """Tell codes (1) from shuffled ones (0): one loss per row."""
-        codes, others = (self.codes(batch.x, training) for _ in range(2))
+        codes, others = (self.codes(batch, training) for _ in range(2))
         noise = draws.uniform(ops.shape(others), seed=self.seed_generator)
         shuffled = ops.take_along_axis(others, ops.argsort(noise, axis=0), axis=0)
         joint = self.discriminator(codes, training=training)
@@ -405,18 +405,13 @@ class ImportanceWeightedAutoencoder(Autoencoder):
         """Those of a variational autoencoder, and the gain of the importance weights."""
         return (*super().reconstruction_terms, "importance_loss")
 
-    def _draw(self, features, training):
-        weight = self.bottleneck.weight(training)  # of this step, which drawing ends
-        latent, values = super()._draw(features, training)
-        return latent, {**values, "kl_weight": weight}
-
-    def objective(self, batch, features, latent, output, values):
+    def objective(self, batch, encoding, output):
         """The terms of the bound: one value per row."""
         self._check_bound()  # the bottleneck's arguments may have been set since
-        weight = values.pop("kl_weight")
-        posterior = self.bottleneck.posterior(features).repeated(self.num_samples)
-        log_ratio = weight * posterior.log_ratio(described(self.bottleneck.prior), latent)
-        target, mask = self._repeated(batch.target), self._repeated(self.padding_mask(batch.x))
+        prior, posterior = described(self.bottleneck.prior), encoding.posterior
+        log_ratio = posterior.repeated(self.num_samples).log_ratio(prior, encoding.latent)
+        log_ratio = self.bottleneck.weight(encoding.training) * log_ratio
+        target, mask = self.repeated(batch.target), self.repeated(encoding.inputs.mask)
         target, output = (ops.cast(part, self.likelihood.dtype) for part in (target, output))
         error = self.likelihood.masked(target, output, mask)
         k = self.num_samples
@@ -424,7 +419,7 @@ class ImportanceWeightedAutoencoder(Autoencoder):
         bound = math.log(k) - ops.logsumexp(-error - log_ratio, axis=-1)
         error, log_ratio = ops.mean(error, axis=-1), ops.mean(log_ratio, axis=-1)
         return {
-            **values,
+            **encoding.terms,
             "reconstruction_loss": error,
             "kl_loss": log_ratio,
             "importance_loss": bound - error - log_ratio,
@@ -603,21 +598,19 @@ class ConditionalAutoencoder(Autoencoder):
         """The labels that the model needs."""
         return health.Labels(self.num_classes)
 
-    def _features(self, x, training, corrupt=True):
-        rows, labels = x
-        features = super()._features(rows, training, corrupt)
+    def features(self, inputs, training, corrupt=True):
+        """As in `Autoencoder`, with the class behind them."""
+        features = super().features(inputs, training, corrupt)
         features = ops.reshape(features, (-1, math.prod(features.shape[1:])))
-        return self._with_class(features, labels)
+        return self._with_class(features, inputs.labels)
 
-    def decoder_output(self, latent, x, training, target=None):
-        """As in `Autoencoder`, of codes beside the labels of x."""
-        labels = x[1]
-        if target is not None:
-            labels = self._repeated(labels)
-        return self.decoder(self._with_class(latent, labels), training=training)
+    def decoder_output(self, latent, inputs, training, target=None):
+        """As in `Autoencoder`, for codes beside the labels of the inputs."""
+        labels = inputs.labels if target is None else self.repeated(inputs.labels)
+        return super().decoder_output(self._with_class(latent, labels), inputs, training, target)
 
-    def _decode(self, inputs, steps=None):
-        return self._mean(self.decoder(self._with_class(*inputs), training=False))
+    def _decode(self, codes, steps=None):
+        return super()._decode(self._with_class(*codes), steps)
 
     def _with_class(self, values, labels):
         one_hot = ops.one_hot(labels, self.num_classes, dtype=values.dtype)
@@ -656,7 +649,7 @@ class ConditionalAutoencoder(Autoencoder):
         ends = np.concatenate([ends, np.eye(self.num_classes, dtype=ends.dtype)[labels]], axis=1)
         weight = np.linspace(0.0, 1.0, steps, dtype=ends.dtype)[:, None]
         line = (1.0 - weight) * ends[0] + weight * ends[1]
-        return self._rows.run("line", lambda z: self._mean(self.decoder(z, training=False)), line)
+        return self._rows.run("line", lambda z: self.mean_of(self.decoder(z, training=False)), line)
 
 
 @register

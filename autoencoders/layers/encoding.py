@@ -1,0 +1,84 @@
+"""What flows through a step of a model: what it is given, and what that becomes before decoding."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from keras import KerasTensor
+
+from autoencoders.distributions.posteriors import Categorical, DiagonalGaussian
+
+
+class Inputs(NamedTuple):
+    """What a model is given of a batch.
+
+    Attributes:
+        rows: `(batch, *input_shape)`.
+        labels: Class of each row, integers `(batch,)`, for models that need them.
+        mask: Where the steps of series are not padding, `(batch, steps)`; None without padding.
+    """
+
+    rows: KerasTensor
+    labels: KerasTensor | None = None
+    mask: KerasTensor | None = None
+
+    @property
+    def given(self):
+        """What `call` takes: the rows, or the rows and their labels."""
+        return self.rows if self.labels is None else (self.rows, self.labels)
+
+
+class Drawn(NamedTuple):
+    """What a bottleneck makes of features for a loss.
+
+    Attributes:
+        latent: Codes `(batch * num_samples, *latent_shape)`, a row's one after the other.
+        terms: Loss terms and measures by name, each `(batch,)` or a scalar.
+        posterior: q(z|x) that the codes were drawn from; None where they are certain.
+        state: What `Bottleneck.advance` needs to know of the batch.
+    """
+
+    latent: KerasTensor
+    terms: dict
+    posterior: DiagonalGaussian | Categorical | None = None
+    state: object = None
+
+
+class Encoding(NamedTuple):
+    """A batch between encoder and decoder: what objectives, penalties and bottlenecks see.
+
+    Attributes:
+        inputs: The `Inputs`.
+        features: What the encoder gave, `(batch, ...)`.
+        drawn: What the bottleneck made of them, `Drawn`.
+        training: Whether this is a step of training.
+        encoder: The encoder, where what it puts out is the code, of clean input; otherwise None.
+        vector_jacobian: Function of a vector `(batch, latent_dim)` to vᵀJ, `(batch, *input_shape)`,
+            where J is the Jacobian of the deterministic code with respect to the rows.
+    """
+
+    inputs: Inputs
+    features: KerasTensor
+    drawn: Drawn
+    training: bool
+    encoder: Callable | None
+    vector_jacobian: Callable
+
+    @property
+    def x(self):
+        """The rows."""
+        return self.inputs.rows
+
+    @property
+    def latent(self):
+        """The codes as the decoder sees them."""
+        return self.drawn.latent
+
+    @property
+    def terms(self):
+        """The bottleneck's loss terms and measures by name."""
+        return self.drawn.terms
+
+    @property
+    def posterior(self):
+        """The `DiagonalGaussian` or `Categorical` q(z|x), or None."""
+        return self.drawn.posterior
