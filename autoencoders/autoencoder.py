@@ -18,7 +18,7 @@ from autoencoders.layers import Bottleneck, Drawn, Encoding, Inputs
 from autoencoders.networks import SequenceDecoder, tie
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import gradients, health, randomness
-from autoencoders.training.phased_model import PhasedModel
+from autoencoders.training.phased_model import PhasedModel, overridden
 from autoencoders.training.rows import RowRunner
 from autoencoders.training.step import Phase, keras_loss
 
@@ -176,7 +176,8 @@ class Autoencoder(Declared, PhasedModel):
         return [part for part in parts if part is not None]
 
     def _layer_losses(self):
-        return [loss for part in self.parts for loss in part.losses]
+        of_parts = (loss for part in self.parts for loss in part.losses)
+        return [*self._get_own_losses(), *of_parts]
 
     def call(self, x, training=None):
         """The reconstruction of x, of the same shape; what `predict` returns."""
@@ -768,15 +769,27 @@ class Autoencoder(Declared, PhasedModel):
         """As `PhasedModel.compile`; a model with a likelihood has no other loss.
 
         Raises:
+            TypeError: a subclass with a `call` or `compute_loss` of its own, which no step uses.
             ValueError: a `loss` for a model with a likelihood. A Keras loss is a mean over
                 features, beside which a KL term in nats would be far too heavy.
         """
+        self._refuse("compute_loss", "`objective(batch, encoding, output)`")
+        if not overridden(self, "phases") and not overridden(self, "reconstruction_phase"):
+            self._refuse("call", "`features`, `decoder_output` or `reconstruct`")
         if loss is not None and self.likelihood is not None:
             raise ValueError(
                 f"The loss of {self.name!r} is its likelihood's, in nats, so that it balances the "
                 "other terms. Choose another with the `likelihood` argument when you build it."
             )
         super().compile(optimizer, loss, **kwargs)
+
+    def _refuse(self, name, hook):
+        """Raise a TypeError for a method of a subclass that training would do without."""
+        if overridden(self, name):
+            raise TypeError(
+                f"Training does not use the `{name}` of {type(self).__name__}: override {hook} "
+                "instead, or `phases`."
+            )
 
     # Saving ---
 

@@ -212,6 +212,44 @@ def test_losses_that_layers_add_in_training_count(x):
     assert model.evaluate(x, verbose=0, return_dict=True)["regularization_loss"] == 0.0
 
 
+def test_losses_that_a_model_adds_itself_count(x):
+    class Weighing(autoencoders.Autoencoder):
+        def features(self, inputs, training, corrupt=True):
+            if training:
+                self.add_loss(ops.convert_to_tensor(3.0))
+            return super().features(inputs, training, corrupt)
+
+    model = Weighing(*networks.mlp((6,), 3))
+    model.compile("adam")
+    logs = model.fit(x, epochs=2, verbose=0).history
+    assert logs["regularization_loss"] == pytest.approx([3.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "hook"), [("call", "`decoder_output`"), ("compute_loss", "`objective")]
+)
+def test_methods_that_training_would_not_use_are_refused(name, hook):
+    def own(self, x, *args, **kwargs):
+        return x
+
+    model = type("Own", (autoencoders.Autoencoder,), {name: own})(*networks.mlp((6,), 3))
+    with pytest.raises(TypeError, match=rf"does not use the `{name}` of Own: override .*{hook}"):
+        model.compile("adam")
+
+
+def test_a_models_own_metrics_are_logged(x):
+    class Measured(autoencoders.Autoencoder):
+        def compute_metrics(self, x, y, y_pred, sample_weight=None):
+            logs = super().compute_metrics(x, y, y_pred, sample_weight)
+            return {**logs, "largest": ops.max(ops.abs(y_pred))}
+
+    model = Measured(*networks.mlp((6,), 3))
+    model.compile("adam")
+    assert set(model.fit(x, verbose=0).history) == {"loss", "reconstruction_loss", "largest"}
+    logs = model.evaluate(x, batch_size=len(x), verbose=0, return_dict=True)
+    assert logs["largest"] == pytest.approx(np.abs(model.predict(x, verbose=0)).max(), rel=1e-5)
+
+
 def test_a_discriminators_regularizers_act_on_the_discriminator(x):
     discriminator = keras.Sequential(
         [

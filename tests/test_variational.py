@@ -6,9 +6,10 @@ import pytest
 
 import autoencoders
 from autoencoders import layers, losses, networks
-from autoencoders.models.variational import ImportanceWeightedAutoencoder
+from autoencoders.models.variational import ConditionalAutoencoder, ImportanceWeightedAutoencoder
 from autoencoders.training.step import Batch
 from tests.checks import drawn_in_training
+from tests.kept.facts import eagerly
 
 RNG = np.random.default_rng(0)
 FEATURES, LATENT = 6, 2
@@ -357,3 +358,33 @@ def test_perturbing_the_mean_and_the_variance():
     assert np.ptp(plain.perturb(x, samples=3), axis=1).max() == 0.0
     with pytest.raises(ValueError, match="0 or more"):
         model.perturb(x, variance=-1.0)
+
+
+def test_a_conditional_model_of_padded_series():
+    """Padding and labels together: a padded series is as the same series unpadded."""
+    encoder, decoder = networks.recurrent((None, 2), 3, (4,), code=False, masked=True)
+    model = ConditionalAutoencoder(
+        encoder,
+        decoder,
+        num_classes=3,
+        bottleneck=layers.GaussianBottleneck(3),
+        mask_value=-2.0,
+    )
+    model.build((None, None, 2))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(6, 5, 2)).astype("float32"), np.arange(6) % 3
+    padded = np.concatenate([x, np.full((6, 3, 2), -2.0, "float32")], axis=1)
+    with eagerly():
+        np.testing.assert_allclose(model.encode((padded, y)), model.encode((x, y)), atol=1e-6)
+        again = model((padded, y)).numpy()
+        np.testing.assert_allclose(again[:, :5], model((x, y)).numpy(), atol=1e-6)
+        assert (again[:, 5:] == -2.0).all()
+        assert np.abs(model.encode((x, y)) - model.encode((x, (y + 1) % 3))).max() > 1e-4
+        model.compile("sgd")
+        logs = model.evaluate(padded, y, verbose=0, return_dict=True)
+        plain = model.evaluate(x, y, verbose=0, return_dict=True)
+        assert logs == pytest.approx(plain, rel=1e-5)
+        assert model.decode((model.encode((x, y)), y), steps=5).shape == (6, 5, 2)
+        np.testing.assert_allclose(
+            model.reconstruction_error((padded, y)), model.reconstruction_error((x, y)), rtol=1e-5
+        )

@@ -74,6 +74,7 @@ class Launches:
             or model._distribute_strategy is not None
             or tf.distribute.has_strategy()
             or getattr(getattr(model, name), "__func__", None) is not getattr(self._base, name)
+            or model.logs_of_its_own
         )
         return None if keras_runs_it else Feed(arrays, order, steps)
 

@@ -220,6 +220,11 @@ class PhasedModel(keras.Model):
         metrics = super().metrics
         return [*metrics[:1], *self._trackers.metrics, *metrics[1:]] if self.compiled else metrics
 
+    @property
+    def logs_of_its_own(self):
+        """Whether a subclass's own `compute_metrics` says what a step logs."""
+        return overridden(self, "compute_metrics")
+
     # Steps ----------------------------------------------------------------------------------------
 
     def train_step(self, data):
@@ -255,10 +260,10 @@ class PhasedModel(keras.Model):
         loss = step.total(self.phases[0], values)
         self._loss_tracker.update_state(loss, sample_weight=size)
         self._trackers.update(values, size)
-        if self._has_metrics:
+        if self._has_metrics or self.logs_of_its_own:
             x = (batch.x, batch.labels) if self.needs_labels else batch.x
             reconstruction = self(x, training=False)
-            self.compute_metrics(batch.x, batch.target, reconstruction, batch.sample_weight)
+            return self.compute_metrics(batch.x, batch.target, reconstruction, batch.sample_weight)
         return self.get_metrics_result()
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -568,6 +573,14 @@ class PhasedModel(keras.Model):
                 randomness.restore(self, state)
             except ValueError as error:
                 warnings.warn(f"The random state was not loaded. {error}", stacklevel=2)
+
+
+def overridden(model, name):
+    """Whether a subclass outside this package has its own method or property of this name."""
+    for cls in type(model).__mro__:
+        if name in vars(cls):
+            return cls.__module__.partition(".")[0] not in ("autoencoders", "keras")
+    return False
 
 
 def _copy(optimizer):
