@@ -14,7 +14,7 @@ PACKAGE = "autoencoders"
 
 # Every serialisable class -> the module that defines and registers it. A test keeps it complete.
 MODULE_OF_CLASS = {
-    "Autoencoder": "autoencoders.autoencoder",
+    "Autoencoder": "autoencoders.autoencoder.base",
     "AnomalyDetector": "autoencoders.anomaly.detector",
     "SeriesAnomalyDetector": "autoencoders.anomaly.series",
     "DenoisingEnsemble": "autoencoders.anomaly.ensemble",

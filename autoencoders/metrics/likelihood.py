@@ -201,7 +201,7 @@ def kl_per_dimension(model, x):
     if model.posterior_family is DiagonalGaussian:
         kl = described(prior).kl_per_dimension(*model.posterior(x))
     elif isinstance(prior, priors.UniformCodes):
-        kl = model._over_rows("kl_per_dimension", partial(_categorical_kl, model), x)
+        kl = model.over_rows("kl_per_dimension", partial(_categorical_kl, model), x)
     if kl is None:
         raise ValueError(
             f"The KL to the {type(prior).__name__} of {model.name!r} does not fall into "
@@ -231,7 +231,7 @@ def codebook_perplexity(model, x):
         raise ValueError(
             f"{model.name!r} has no codebook. Discrete models do: `list_models(family='discrete')`."
         )
-    codes = model._over_rows("indices", model._indices, x)
+    codes = model.over_rows("indices", model.indices, x)
     counts = np.bincount(codes.ravel(), minlength=model.bottleneck.num_codes)
     share = counts[counts > 0] / counts.sum()
     perplexity = math.exp(-(share * np.log(share)).sum())

@@ -28,7 +28,7 @@ from keras import ops
 
 from autoencoders import draws, layers, networks, priors
 from autoencoders.arguments import Number, Part
-from autoencoders.discriminated import DiscriminatedAutoencoder, cross_entropy
+from autoencoders.autoencoder.discriminated import DiscriminatedAutoencoder, cross_entropy
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import health

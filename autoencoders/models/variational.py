@@ -34,7 +34,7 @@ from keras import ops
 from autoencoders import draws, layers, losses, networks, priors
 from autoencoders.arguments import Number, Structure, is_on
 from autoencoders.autoencoder import Autoencoder
-from autoencoders.discriminated import DiscriminatedAutoencoder, cross_entropy
+from autoencoders.autoencoder.discriminated import DiscriminatedAutoencoder, cross_entropy
 from autoencoders.distributions.priors import described
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
@@ -609,8 +609,9 @@ class ConditionalAutoencoder(Autoencoder):
         labels = inputs.labels if target is None else self.repeated(inputs.labels)
         return super().decoder_output(self._with_class(latent, labels), inputs, training, target)
 
-    def _decode(self, codes, steps=None):
-        return super()._decode(self._with_class(*codes), steps)
+    def decode_codes(self, codes, steps=None):
+        """As in `Autoencoder`, of pairs of codes and labels."""
+        return super().decode_codes(self._with_class(*codes), steps)
 
     def _with_class(self, values, labels):
         one_hot = ops.one_hot(labels, self.num_classes, dtype=values.dtype)

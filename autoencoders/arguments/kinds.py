@@ -1,70 +1,13 @@
-"""Declared arguments: what a class is made with, and what of it may be set afterwards.
-
-A class says of each argument of its constructor which of three kinds it is:
-
-- a `Number` may be set at any time and acts from the next step on. Programs read it from a
-  variable, so that none is traced anew. Where None, or 0, means that it is off, turning it on or
-  off is a switch;
-- a `Switch` may be set at any time, too: programs are traced anew when it changes;
-- `Structure` is what an object was built from, and setting it afterwards is an error.
-
-`get_config`, `from_config` and the check of a value that is set follow from these declarations.
-"""
+"""The kinds of arguments: numbers, switches, structure and parts."""
 
 import math
 import numbers
-from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache
 
 import keras
 import numpy as np
 
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
-
-    def _in_program():
-        return not tf.executing_eagerly()
-
-    def _outside():
-        return tf.init_scope()
-
-    def _variable(value, dtype):
-        # A variable that TensorFlow thinks it has to lift out of a function makes it trace that
-        # function twice; this one is outside already.
-        lifting = {"experimental_enable_variable_lifting": False}
-        return tf.Variable(value, trainable=False, dtype=dtype, **lifting)
-
-else:
-    from contextlib import nullcontext as _outside
-
-    def _in_program():
-        return False
-
-
-class Declared:
-    """Base class, before the Keras one, of classes that declare their arguments."""
-
-    def check_arguments(self):
-        """Raise a ValueError unless the arguments go together; called when one of them changes."""
-
-    def turned(self, name):
-        """Do what a switch that has changed asks for; raise an error if it must stay as it was."""
-
-    def get_config(self):
-        """The arguments of the constructor, serialised."""
-        own = declared(type(self)).values()
-        return {**super().get_config(), **{one.argument: one.to_config(self) for one in own}}
-
-    @classmethod
-    def from_config(cls, config):
-        """The inverse of `get_config`."""
-        parts = {
-            one.argument: keras.saving.deserialize_keras_object(config[one.argument])
-            for one in declared(cls).values()
-            if isinstance(one, Part) and one.argument in config
-        }
-        return cls(**{**config, **parts})
+from autoencoders.arguments.variables import reads_constants, tensor, write
 
 
 class Argument:
@@ -150,9 +93,9 @@ class Number(Argument):
 
     def __get__(self, instance, owner=None):
         value = super().__get__(instance, owner)
-        if instance is None or value in self._off or not _in_program() or _CONSTANT.get():
+        if instance is None or value in self._off or reads_constants():
             return value
-        return _tensor(instance, self.name)
+        return tensor(instance, self.name)
 
     def checked(self, value):
         """The number, as Python's; a ValueError if it is none, or out of bounds."""
@@ -192,8 +135,8 @@ class Number(Argument):
         """Let programs read the new value, or be traced anew if it was turned on or off."""
         if (before in self._off) == self.setting(instance):
             instance.turned(self.name)
-            _SWITCHES.changes += 1
-        _write(instance)
+            SWITCHES.changes += 1
+        write(instance)
 
     def setting(self, instance):
         """Whether it is on."""
@@ -216,9 +159,9 @@ class Derived:
     def __get__(self, instance, owner=None):
         if instance is None:
             return self
-        if not _in_program() or _CONSTANT.get():
+        if reads_constants():
             return self._function(instance)
-        return _tensor(instance, self.name)
+        return tensor(instance, self.name)
 
 
 class Switch(Argument):
@@ -243,7 +186,7 @@ class Switch(Argument):
     def follow(self, instance, before):
         """Note that programs are out of date."""
         instance.turned(self.name)
-        _SWITCHES.changes += 1
+        SWITCHES.changes += 1
 
     def setting(self, instance):
         """The value."""
@@ -302,11 +245,6 @@ def fixed(instance, argument):
     )
 
 
-def is_on(value):
-    """Whether a number that may be off is on, within a program as well as outside."""
-    return keras.ops.is_tensor(value) or bool(value)
-
-
 @cache
 def declared(cls):
     """The arguments that a class and its bases declare, by attribute: those of bases first."""
@@ -316,76 +254,13 @@ def declared(cls):
     return found
 
 
-def changes():
-    """How many switches have been turned: while it is the same, `settings` are."""
-    return _SWITCHES.changes
-
-
-def settings(whole):
-    """What of an object and all its parts its programs were traced for."""
-    return tuple(
-        argument.setting(part)
-        for part in _parts(whole)
-        for argument in declared(type(part)).values()
-    )
-
-
-@contextmanager
-def constants():
-    """Within it programs are traced with numbers as the constants that they are now: for export."""
-    token = _CONSTANT.set(True)
-    try:
-        yield
-    finally:
-        _CONSTANT.reset(token)
-
-
-_CONSTANT = ContextVar("numbers are constants", default=False)
-
-
 class _Switches:
+    """How many switches have been turned in this process."""
+
     changes = 0
 
 
-_SWITCHES = _Switches()
-
-
-class _Variables(dict):
-    """The variables of an object's numbers, which are made where a program first reads them.
-
-    A copy of the object makes its own.
-    """
-
-    def __deepcopy__(self, memo):
-        return _Variables()
-
-    def __reduce__(self):
-        return (_Variables, ())
-
-
-def _tensor(instance, name):
-    variables = vars(instance).setdefault("_numbers", _Variables())
-    if name not in variables:
-        with _outside():
-            variables[name] = _variable(getattr(instance, name), _dtype(instance))
-    return variables[name].read_value()
-
-
-def _write(instance):
-    """Let the variables of an object's numbers have their present values."""
-    variables = vars(instance).get("_numbers", {})
-    if variables:
-        with _outside():
-            for name, variable in variables.items():
-                value = getattr(instance, name)
-                if value is not None:
-                    variable.assign(value)
-
-
-def _dtype(instance):
-    if isinstance(instance, keras.layers.Layer):
-        return instance.variable_dtype
-    return instance.dtype if isinstance(instance, keras.losses.Loss) else keras.config.floatx()
+SWITCHES = _Switches()
 
 
 def _is_made(instance):
@@ -406,21 +281,3 @@ def _serialized(value):
     if isinstance(value, list):
         return [keras.saving.serialize_keras_object(one) for one in value]
     return keras.saving.serialize_keras_object(value)
-
-
-def _parts(whole):
-    """The object and what it is made of, as far as that declares arguments; each once."""
-    waiting, seen = [whole], set()
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(one, (list, tuple)):
-            waiting.extend(one)
-        elif isinstance(one, keras.layers.Layer):
-            waiting.extend(one._flatten_layers(include_self=False))
-        if isinstance(one, Declared):
-            arguments = declared(type(one)).values()
-            waiting.extend(vars(one)[a.name] for a in arguments if isinstance(a, Part))
-            yield one

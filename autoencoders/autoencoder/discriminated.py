@@ -84,7 +84,7 @@ class DiscriminatedAutoencoder(Autoencoder):
     def codes(self, batch, training):
         """One code for each row as the discriminator sees it, `(batch, latent_dim)`."""
         features = self.features(self.inputs_of_batch(batch), training)
-        return self._drawn(features, training=False).latent[:: self.num_samples]
+        return self.drawn(features, training=False).latent[:: self.num_samples]
 
 
 def cross_entropy(label, logits):

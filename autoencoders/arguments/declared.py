@@ -1,0 +1,62 @@
+"""The base class of what declares its arguments, and what its programs were traced for."""
+
+import keras
+
+from autoencoders.arguments.kinds import SWITCHES, Part, declared
+
+
+class Declared:
+    """Base class, before the Keras one, of classes that declare their arguments."""
+
+    def check_arguments(self):
+        """Raise a ValueError unless the arguments go together; called when one of them changes."""
+
+    def turned(self, name):
+        """Do what a switch that has changed asks for; raise an error if it must stay as it was."""
+
+    def get_config(self):
+        """The arguments of the constructor, serialised."""
+        own = declared(type(self)).values()
+        return {**super().get_config(), **{one.argument: one.to_config(self) for one in own}}
+
+    @classmethod
+    def from_config(cls, config):
+        """The inverse of `get_config`."""
+        parts = {
+            one.argument: keras.saving.deserialize_keras_object(config[one.argument])
+            for one in declared(cls).values()
+            if isinstance(one, Part) and one.argument in config
+        }
+        return cls(**{**config, **parts})
+
+
+def changes():
+    """How many switches have been turned: while it is the same, `settings` are."""
+    return SWITCHES.changes
+
+
+def settings(whole):
+    """What of an object and all its parts its programs were traced for."""
+    return tuple(
+        argument.setting(part)
+        for part in _parts(whole)
+        for argument in declared(type(part)).values()
+    )
+
+
+def _parts(whole):
+    """The object and what it is made of, as far as that declares arguments; each once."""
+    waiting, seen = [whole], set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, (list, tuple)):
+            waiting.extend(one)
+        elif isinstance(one, keras.layers.Layer):
+            waiting.extend(one._flatten_layers(include_self=False))
+        if isinstance(one, Declared):
+            arguments = declared(type(one)).values()
+            waiting.extend(vars(one)[a.name] for a in arguments if isinstance(a, Part))
+            yield one

@@ -1,0 +1,89 @@
+"""The variables from which programs read numbers, so that these may be set without a new trace."""
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import keras
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    def _in_program():
+        return not tf.executing_eagerly()
+
+    def _outside():
+        return tf.init_scope()
+
+    def _variable(value, dtype):
+        # A variable that TensorFlow thinks it has to lift out of a function makes it trace that
+        # function twice; this one is outside already.
+        lifting = {"experimental_enable_variable_lifting": False}
+        return tf.Variable(value, trainable=False, dtype=dtype, **lifting)
+
+else:
+    from contextlib import nullcontext as _outside
+
+    def _in_program():
+        return False
+
+
+_CONSTANT = ContextVar("numbers are constants", default=False)
+
+
+def is_on(value):
+    """Whether a number that may be off is on, within a program as well as outside."""
+    return keras.ops.is_tensor(value) or bool(value)
+
+
+@contextmanager
+def constants():
+    """Within it programs are traced with numbers as the constants that they are now: for export."""
+    token = _CONSTANT.set(True)
+    try:
+        yield
+    finally:
+        _CONSTANT.reset(token)
+
+
+def reads_constants():
+    """Whether numbers are to be read as they are: outside programs, and for export."""
+    return not _in_program() or _CONSTANT.get()
+
+
+class _Variables(dict):
+    """The variables of an object's numbers, which are made where a program first reads them.
+
+    A copy of the object makes its own.
+    """
+
+    def __deepcopy__(self, memo):
+        return _Variables()
+
+    def __reduce__(self):
+        return (_Variables, ())
+
+
+def tensor(instance, name):
+    """The number of this name as programs see it, read from its variable."""
+    variables = vars(instance).setdefault("_numbers", _Variables())
+    if name not in variables:
+        with _outside():
+            variables[name] = _variable(getattr(instance, name), _dtype(instance))
+    return variables[name].read_value()
+
+
+def write(instance):
+    """Let the variables of an object's numbers have their present values."""
+    variables = vars(instance).get("_numbers", {})
+    if variables:
+        with _outside():
+            for name, variable in variables.items():
+                value = getattr(instance, name)
+                if value is not None:
+                    variable.assign(value)
+
+
+def _dtype(instance):
+    if isinstance(instance, keras.layers.Layer):
+        return instance.variable_dtype
+    return instance.dtype if isinstance(instance, keras.losses.Loss) else keras.config.floatx()

@@ -1,0 +1,293 @@
+"""`Autoencoder`, the base class that every model of the zoo shares."""
+
+import keras
+from keras import ops
+
+from autoencoders import losses
+from autoencoders.arguments import Declared, Part, Structure, constants
+from autoencoders.autoencoder import classifier, forward, generation, inference
+from autoencoders.autoencoder import objective as objectives
+from autoencoders.distributions.priors import described
+from autoencoders.layers import Bottleneck
+from autoencoders.networks import tie
+from autoencoders.serialization import PACKAGE
+from autoencoders.training import health, randomness
+from autoencoders.training.phased_model import PhasedModel, overridden
+from autoencoders.training.rows import RowRunner
+
+
+def _is_bottleneck(name, value):
+    if value is not None and not isinstance(value, Bottleneck):
+        raise TypeError(f"`{name}` must be a layers.Bottleneck, got {value!r}.")
+
+
+def _is_likelihood(name, value):
+    if value is not None and not isinstance(value, losses.Likelihood):
+        raise TypeError(f"`{name}` must be a losses.Likelihood, got {value!r}.")
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Autoencoder(Declared, PhasedModel):
+    """An encoder, a bottleneck and a decoder, trained to give back their input.
+
+        x ─▶ corruption ─▶ encoder ─▶ bottleneck ─▶ decoder ─▶ x̂
+
+    It is a `keras.Model`: `compile`, `fit`, `evaluate`, `predict` and `save` work as in Keras.
+    `fit(x)` reconstructs x; `fit(x, target)` reconstructs another, clean version of it. The loss
+    is the sum of the reconstruction loss, the bottleneck's and the penalties' terms, each logged
+    under its own name. `evaluate` samples where training does, from generators that start afresh
+    each time, without corruption or dropout, so that it repeats exactly.
+
+    Args:
+        encoder: Keras model or layer, `(batch, *input_shape)` to features or the latent code.
+        decoder: Keras model or layer, latent code to the parameters of the reconstruction. Its
+            `networks.DenseTranspose` layers take the kernels of the encoder's dense layers.
+        bottleneck: `layers.Bottleneck` between the two; without one the code is what the encoder
+            gives.
+        corruption: Layer that changes the input while training (`layers.GaussianNoise`, ...).
+        penalties: `layers.Penalty` instances, terms on the latent code.
+        mask_value: Number that stands for padding at the end of a series: steps all of whose
+            features have it. They change no code, count in no loss or error, and come back as they
+            are; a padded series and the same series unpadded are alike.
+        likelihood: `losses.Likelihood`: the reconstruction loss in nats, and the map from the
+            decoder's output to the reconstruction. Without one the decoder puts out the
+            reconstruction itself, and the loss is the mean squared error, or what `compile` is
+            given, scaled as Keras scales it.
+    """
+
+    encoder = Part()
+    decoder = Part()
+    bottleneck = Part(_is_bottleneck)
+    corruption = Part(until_built=True)
+    penalties = Part()
+    likelihood = Part(_is_likelihood)
+    mask_value = Structure()
+
+    # From rows to reconstructions: forward.py ----------------------------------------------------
+
+    call = forward.call
+    inputs_of = forward.inputs_of
+    padding_mask = forward.padding_mask
+    features = forward.features
+    code = forward.code
+    encoding = forward.encoding
+    decoder_output = forward.decoder_output
+    reconstruct = forward.reconstruct
+    repeated = forward.repeated
+    per_row = forward.per_row
+    mean_of = forward.mean_of
+    run_parts = forward.run_parts
+    drawn = forward.drawn
+
+    # The loss of a batch: objective.py ------------------------------------------------------------
+
+    phases = property(objectives.phases)
+    parts = property(objectives.parts)
+    reconstruction_terms = property(objectives.reconstruction_terms)
+    reconstruction_measures = property(objectives.reconstruction_measures)
+    batch_statistics = property(objectives.batch_statistics)
+    inputs_of_batch = objectives.inputs_of_batch
+    reconstruction_phase = objectives.reconstruction_phase
+    objective = objectives.objective
+    reconstruction_loss = objectives.reconstruction_loss
+    find_layer_losses = objectives.find_layer_losses
+    note_layer_losses = objectives.note_layer_losses
+    review = objectives.review
+
+    # What a trained model is asked: inference.py, generation.py, classifier.py --------------------
+
+    encode = inference.encode
+    posterior = inference.posterior
+    decode = inference.decode
+    decode_codes = inference.decode_codes
+    reconstruction_error = inference.reconstruction_error
+    indices = inference.indices
+    over_rows = inference.over_rows
+    prior = property(generation.prior)
+    training_prior = property(generation.training_prior)
+    fit_prior = generation.fit_prior
+    sample = generation.sample
+    sample_codes = generation.sample_codes
+    interpolate = generation.interpolate
+    perturb = generation.perturb
+    to_classifier = classifier.to_classifier
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        *,
+        bottleneck=None,
+        corruption=None,
+        penalties=(),
+        likelihood=None,
+        mask_value=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.bottleneck = bottleneck
+        self.corruption = corruption
+        self.penalties = list(penalties)
+        self.likelihood = likelihood
+        self.mask_value = mask_value
+        self._own_loss = likelihood or keras.losses.MeanSquaredError()
+        self._has_layer_losses = False
+        self._rows = RowRunner(self)
+        self._keep_prior(None)
+        tie(encoder, decoder)
+        if bottleneck is not None and bottleneck.prior is not None:
+            # It may be made of the model's own posteriors.
+            connect = described(bottleneck.prior).connect
+            connect(lambda x: bottleneck.posterior(self.features(self.inputs_of(x), False)))
+
+    def build(self, input_shape):
+        """Create what is not built yet, for inputs of shape `(batch, *input_shape)`."""
+        self._row_shape = tuple(input_shape[1:])
+        output_shape = tuple(getattr(self.decoder, "output_shape", None) or ())[1:]
+        if len(output_shape) == len(self._row_shape):  # where the encoder leaves a size open
+            sizes = zip(self._row_shape, output_shape, strict=True)
+            self._row_shape = tuple(out if own is None else own for own, out in sizes)
+        row = self._zeros()
+        with randomness.afresh(self):
+            code, reconstruction = self.run_parts(self.inputs_of(self._example()), training=False)
+            # Sizes of the code that follow open sizes of the input are open, too.
+            other = code
+            if None in self._row_shape:
+                longer = self.inputs_of(self._example(open_size=48))
+                other = self.code(self.features(longer, training=False))
+        if tuple(reconstruction.shape) != tuple(row.shape):
+            raise ValueError(
+                f"The decoder gives rows of shape {tuple(reconstruction.shape[1:])}, but the "
+                f"input's rows have shape {tuple(row.shape[1:])}."
+            )
+        sizes = zip(code.shape[1:], other.shape[1:], strict=True)
+        self._latent_shape = tuple(a if a == b else None for a, b in sizes)
+        super().build(input_shape)
+
+    def _zeros(self, open_size=32):
+        return ops.zeros((1, *(size or open_size for size in self._row_shape)))
+
+    def _example(self, open_size=32):
+        """One row of zeros, with a label where the model needs one."""
+        zeros = self._zeros(open_size)
+        return (zeros, ops.zeros((1,), "int32")) if self.needs_labels else zeros
+
+    def _prepare(self):
+        self.find_layer_losses()
+        self._rows.clear()
+        super()._prepare()
+
+    @property
+    def num_samples(self):
+        """How many codes the loss sees for each row."""
+        return 1 if self.bottleneck is None else self.bottleneck.num_samples
+
+    @property
+    def posterior_family(self):
+        """The family of q(z|x), of `distributions.posteriors`; None where the code is certain."""
+        return None if self.bottleneck is None else self.bottleneck.posterior_family
+
+    @property
+    def num_codes(self):
+        """How many codes the model's codebook has; None for a model without one."""
+        return None if self.bottleneck is None else self.bottleneck.num_codes
+
+    def _keep_prior(self, prior):
+        # Beside Keras's tracking: it is no part of what is trained, and a built model is locked.
+        object.__setattr__(self, "_fitted_prior", prior)
+
+    @property
+    def known_input_shape(self):
+        """The encoder's input shape, where it has one before it sees data."""
+        return getattr(self.encoder, "input_shape", None)
+
+    @property
+    def expectation(self):
+        """The shape the model was built for, and the range its likelihood supports."""
+        support = losses.Likelihood.support if self.likelihood is None else self.likelihood.support
+        return health.Expectation(self._row_shape, support, self.labels, self.mask_value)
+
+    @property
+    def row_shape(self):
+        """Shape of one row of the input."""
+        self.ensure_built()
+        return self._row_shape
+
+    @property
+    def latent_shape(self):
+        """Shape of one row's latent code."""
+        self.ensure_built()
+        return self._latent_shape
+
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+        """As `PhasedModel.compile`; a model with a likelihood has no other loss.
+
+        Raises:
+            TypeError: a subclass with a `call` or `compute_loss` of its own, which no step uses.
+            ValueError: a `loss` for a model with a likelihood. A Keras loss is a mean over
+                features, beside which a KL term in nats would be far too heavy.
+        """
+        _refuse(self, "compute_loss", "`objective(batch, encoding, output)`")
+        if not overridden(self, "phases") and not overridden(self, "reconstruction_phase"):
+            _refuse(self, "call", "`features`, `decoder_output` or `reconstruct`")
+        if loss is not None and self.likelihood is not None:
+            raise ValueError(
+                f"The loss of {self.name!r} is its likelihood's, in nats, so that it balances the "
+                "other terms. Choose another with the `likelihood` argument when you build it."
+            )
+        super().compile(optimizer, loss, **kwargs)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """As in Keras; for `weighted_metrics` padding has no weight."""
+        mask = self.padding_mask(x)
+        if mask is not None:
+            mask = ops.cast(mask, self.variable_dtype)
+            weight = 1.0 if sample_weight is None else ops.reshape(sample_weight, (-1, 1))
+            sample_weight = mask * weight
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def save(self, filepath, *args, **kwargs):
+        """As `keras.Model.save`, to a `.keras` file."""
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"The old HDF5 format cannot hold {self.name!r}: save to a `.keras` file, or the "
+                "weights alone with `save_weights`."
+            )
+        super().save(filepath, *args, **kwargs)
+
+    def export(self, *args, **kwargs):
+        """As `keras.Model.export`; the exported function gives the reconstruction."""
+        self.ensure_built()
+        self(self._example())  # Keras exports only what has been called
+        with constants():
+            return super().export(*args, **kwargs)
+
+    def get_build_config(self):
+        """What `build` needs, and the fitted density, which is no argument of the constructor."""
+        config = super().get_build_config()
+        if config and self._fitted_prior is not None:
+            prior = keras.saving.serialize_keras_object(self._fitted_prior)
+            config = {**config, "fitted_prior": prior}
+        if config and self._pretrained:
+            config = {**config, "pretrained": True}
+        return config
+
+    def build_from_config(self, config):
+        """The inverse of `get_build_config`."""
+        config = dict(config or {})
+        prior = config.pop("fitted_prior", None)
+        self._pretrained = config.pop("pretrained", False)
+        super().build_from_config(config)
+        if prior is not None:
+            self._keep_prior(keras.saving.deserialize_keras_object(prior))
+
+
+def _refuse(model, name, hook):
+    """Raise a TypeError for a method of a subclass that training would do without."""
+    if overridden(model, name):
+        raise TypeError(
+            f"Training does not use the `{name}` of {type(model).__name__}: override {hook} "
+            "instead, or `phases`."
+        )

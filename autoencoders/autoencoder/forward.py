@@ -1,0 +1,168 @@
+"""From rows to reconstructions: the forward pass, step by step.
+
+The functions are methods of `Autoencoder`, whose class body names them.
+"""
+
+import re
+import warnings
+from contextlib import contextmanager
+from functools import partial
+
+import keras
+from keras import ops
+
+from autoencoders.layers import Drawn, Encoding, Inputs
+from autoencoders.networks import SequenceDecoder
+from autoencoders.training import gradients
+
+
+def inputs_of(self, x):
+    """The `layers.Inputs` of what `call` takes: rows, or rows and labels."""
+    if isinstance(x, Inputs):
+        return x
+    rows, labels = x if self.needs_labels else (x, None)
+    return Inputs(rows, labels, self.padding_mask(rows))
+
+
+def padding_mask(self, rows):
+    """Where the steps of series are no padding, `(batch, steps)`; None without a mask value."""
+    if self.mask_value is None:
+        return None
+    # At the precision of the rows, which Keras lowers on their way into the model.
+    return ops.any(ops.not_equal(rows, ops.cast(self.mask_value, rows.dtype)), axis=-1)
+
+
+def features(self, inputs, training, corrupt=True):
+    """What the encoder gives: `(batch, ...)`.
+
+    Args:
+        inputs: `layers.Inputs`.
+        training: Whether to run as in training, with corruption and dropout.
+        corrupt: False to leave the corruption out in training, too.
+    """
+    rows = inputs.rows
+    if corrupt and self.corruption is not None:
+        rows = self.corruption(rows, training=training)
+    if inputs.mask is None:  # it is of the clean input: noise would hide the padding
+        return self.encoder(rows, training=training)
+    rows = ops.copy(rows)  # on which Keras notes the mask
+    with masks_pass(self):
+        return self.encoder(rows, training=training, mask=inputs.mask)
+
+
+@contextmanager
+def masks_pass(self):
+    """Without Keras's warning that a model loses a mask, whose layers get it all the same."""
+    with warnings.catch_warnings():
+        if isinstance(self.encoder, keras.Model):
+            name = re.escape(self.encoder.name)
+            warnings.filterwarnings("ignore", f"Layer '{name}' .* an input with a mask")
+        yield
+
+
+def code(self, features):
+    """The deterministic code of features: `(batch, *latent_shape)`."""
+    return features if self.bottleneck is None else self.bottleneck(features)
+
+
+def drawn(self, features, training):
+    """What the bottleneck makes of features for a loss: `layers.Drawn`."""
+    if self.bottleneck is None:
+        return Drawn(features, {})
+    return Drawn(*self.bottleneck.draw(features, training))
+
+
+def encoding(self, inputs, training):
+    """The `layers.Encoding` of `layers.Inputs`: their features, and what is drawn from them."""
+    return encoding_of(self, inputs, self.features(inputs, training), training)
+
+
+def encoding_of(self, inputs, features, training):
+    """The `layers.Encoding` of inputs whose features are known."""
+
+    def code(rows):
+        others = inputs._replace(rows=rows)
+        return self.code(self.features(others, training, corrupt=False))
+
+    vector_jacobian = partial(gradients.vector_jacobian, code, inputs.rows)
+    plain = self.bottleneck is None and self.corruption is None
+    encoder = self.encoder if plain else None
+    drawn = self.drawn(features, training)
+    return Encoding(inputs, features, drawn, training, encoder, vector_jacobian)
+
+
+def decoder_output(self, latent, inputs, training, target=None):
+    """What the decoder puts out for codes: with the target, as many as the loss sees.
+
+    Args:
+        latent: Codes `(batch, *latent_shape)`; with a target `num_samples` for each row.
+        inputs: The `layers.Inputs` whose codes they are.
+        training: Whether to run as in training.
+        target: What they are to become, for decoders that are shown it in training.
+    """
+    if not isinstance(self.decoder, SequenceDecoder):
+        return self.decoder(latent, training=training)
+    mask = inputs.mask
+    if target is not None:
+        mask, target = self.repeated(mask), self.repeated(target)
+        target = target if training else None
+    steps = ops.shape(inputs.rows)[1]
+    return self.decoder(latent, steps=steps, mask=mask, target=target, training=training)
+
+
+def reconstruct(self, latent, inputs, training=None):
+    """The reconstruction from one code for each row; padding comes back as it is."""
+    reconstruction = self.mean_of(self.decoder_output(latent, inputs, training))
+    if inputs.mask is not None:
+        mask = inputs.mask[..., None]
+        reconstruction = ops.where(mask, reconstruction, self.mask_value)
+    return reconstruction
+
+
+def repeated(self, rows):
+    """Each row as often as the loss sees a code of it; None stays None."""
+    if rows is None or self.num_samples == 1:
+        return rows
+    return ops.repeat(rows, self.num_samples, axis=0)
+
+
+def per_row(self, values):
+    """The mean over a row's codes, where there is a value for each code."""
+    if self.num_samples == 1 or len(values.shape) == 0:
+        return values
+    return ops.mean(ops.reshape(values, (-1, self.num_samples)), axis=-1)
+
+
+def mean_of(self, output):
+    """The reconstruction that the decoder's output stands for: its likelihood's mean."""
+    output = ops.cast(output, self.variable_dtype)
+    return output if self.likelihood is None else self.likelihood.mean(output)
+
+
+def call(self, x, training=None):
+    """The reconstruction of x, of the same shape; what `predict` returns."""
+    inputs = self.inputs_of(x)
+    features = self.features(inputs, training)
+    if training:
+        latent = self.drawn(features, training).latent[:: self.num_samples]
+    else:
+        latent = self.code(features)
+    return self.reconstruct(latent, inputs, training)
+
+
+def run_parts(self, inputs, training):
+    """Call every part once, as `build` needs it; a subclass adds its own.
+
+    Args:
+        inputs: `layers.Inputs`.
+        training: Whether to run the parts as in training.
+
+    Returns:
+        The code and the reconstruction.
+    """
+    features = self.features(inputs, training)
+    code = self.code(features)  # which builds the bottleneck, that may draw then
+    encoding = encoding_of(self, inputs, features, training)
+    for penalty in self.penalties:
+        penalty.of(encoding)
+    return code, self.reconstruct(code, inputs, training)

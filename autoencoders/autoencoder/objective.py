@@ -1,0 +1,133 @@
+"""The loss of a batch: reconstruction, the bottleneck's terms, penalties, layers.
+
+The functions are methods of `Autoencoder`, whose class body names them.
+"""
+
+import warnings
+
+import keras
+
+from autoencoders.training.step import Phase, keras_loss
+
+
+def reconstruction_terms(self):
+    """Names of the reconstruction phase's loss terms, in the order they are logged."""
+    parts = () if self.bottleneck is None else self.bottleneck.loss_terms
+    penalties = tuple(penalty.loss_term for penalty in self.penalties)
+    layers = ("regularization_loss",) if self._has_layer_losses else ()
+    return ("reconstruction_loss", *parts, *penalties, *layers)
+
+
+def reconstruction_measures(self):
+    """Names of what the reconstruction phase logs beside its loss terms."""
+    return () if self.bottleneck is None else self.bottleneck.measures
+
+
+def batch_statistics(self):
+    """Those terms and measures that are estimated from a batch as a whole: they vary with its
+    size, where the others are means over rows.
+    """
+    own = () if self.bottleneck is None else self.bottleneck.batch_statistics
+    return (*own, *(p.loss_term for p in self.penalties if p.batch_statistic))
+
+
+def inputs_of_batch(self, batch):
+    """The `layers.Inputs` of a `training.step.Batch`."""
+    return self.inputs_of((batch.x, batch.labels) if self.needs_labels else batch.x)
+
+
+def reconstruction_phase(self, batch, training):
+    """The loss terms of a batch: reconstruction, bottleneck, penalties, regularization."""
+    self._clear_losses()  # those of the last call, which may be of another graph
+    encoding = self.encoding(self.inputs_of_batch(batch), training)
+    output = self.decoder_output(encoding.latent, encoding.inputs, training, batch.target)
+    values = self.objective(batch, encoding, output)
+    for penalty in self.penalties:
+        values[penalty.loss_term] = self.per_row(penalty.of(encoding))
+    if self._has_layer_losses:
+        values["regularization_loss"] = sum(layer_losses(self))
+    if training and self.bottleneck is not None:
+        self.bottleneck.advance(encoding)
+    return values
+
+
+def objective(self, batch, encoding, output):
+    """The loss terms but those of penalties and layers; a subclass adds its own, or replaces.
+
+    Args:
+        batch: A `training.step.Batch`.
+        encoding: Its `layers.Encoding`.
+        output: What the decoder put out for `encoding.latent`.
+
+    Returns:
+        Dict of terms and measures by name, each a scalar or `(batch,)`.
+    """
+    loss = self.reconstruction_loss(batch, encoding, output)
+    return {"reconstruction_loss": loss, **encoding.terms}
+
+
+def reconstruction_loss(self, batch, encoding, output):
+    """The scalar loss of the decoder's `output`, weighted by the batch's sample weights."""
+    loss = self.compiled_loss or self._own_loss
+    output = output if self.likelihood else self.mean_of(output)
+    target, weight, mask = (
+        self.repeated(part) for part in (batch.target, batch.sample_weight, encoding.inputs.mask)
+    )
+    return keras_loss(loss, target, output, weight, mask)
+
+
+def review(self, logs):
+    """Warn if training ended in posterior collapse: a latent space that the decoder ignores."""
+    active = logs.get("active_units")
+    units = getattr(self.bottleneck, "latent_dim", 0)
+    if active is not None and active < max(0.5, 0.1 * units):
+        warnings.warn(
+            f"Posterior collapse: {active:.0f} of {units} latent units of {self.name!r} are "
+            "active (their posterior mean varies from row to row), so its reconstructions and "
+            "codes say little about the input. Less weight on the KL helps: a smaller `beta`, "
+            "`warm_up` or `free_bits`.",
+            stacklevel=3,
+        )
+
+
+def phases(self):
+    """The parts of a training step, in order: `training.step.Phase` instances.
+
+    One, over all trainable variables, unless a subclass trains differently.
+    """
+    return [
+        Phase(
+            "reconstruction",
+            self.reconstruction_phase,
+            self.reconstruction_terms,
+            self.trainable_variables,
+            self.reconstruction_measures,
+        )
+    ]
+
+
+def parts(self):
+    """The layers that the reconstruction phase runs."""
+    parts = (self.corruption, self.encoder, self.bottleneck, *self.penalties, self.decoder)
+    return [part for part in parts if part is not None]
+
+
+def layer_losses(self):
+    """The losses that the model and its parts have added since they were last cleared."""
+    of_parts = (loss for part in self.parts for loss in part.losses)
+    return [*self._get_own_losses(), *of_parts]
+
+
+def find_layer_losses(self):
+    """Find out which parts have losses of their own: before the first step of training."""
+    # It shows only when they are called. Within the scope nothing that they update (moving
+    # averages, generators) is kept.
+    values = [(variable, variable.value) for variable in self.variables]
+    with keras.StatelessScope(values, collect_losses=True):
+        self.run_parts(self.inputs_of(self._example()), training=True)
+        self.note_layer_losses()
+
+
+def note_layer_losses(self):
+    """Note, right after `run_parts`, which parts have losses of their own."""
+    self._has_layer_losses = bool(layer_losses(self))
