@@ -45,4 +45,6 @@ def to_classifier(self, num_classes, *, name=None):
     )
     classifier = keras.Model(rows, head(code), name=name or f"{self.name}_classifier")
     classifier.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    # Made within the first step, the optimizer's variables would have it traced twice.
+    classifier.optimizer.build(classifier.trainable_variables)
     return classifier

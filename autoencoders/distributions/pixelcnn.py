@@ -214,6 +214,8 @@ class PixelCNN(Declared, Prior, keras.layers.Layer):
         model.compile(
             keras.optimizers.Adam(learning_rate), _negative_log_likelihood, jit_compile=False
         )
+        # Made within the first step, the optimizer's variables would have it traced twice.
+        model.optimizer.build(model.trainable_variables)
         history = model.fit(
             _Batches(codes, batch_size, self.seed),
             validation_data=None if held_out is None else (held_out, held_out),
