@@ -154,7 +154,7 @@ def test_samples_are_uniform_and_some_factors_fixed():
         SPRITES.sample(3, shape=3)
     with pytest.raises(ValueError, match=r"'shape' must be an integer, got 1\.7"):
         SPRITES.sample(3, shape=1.7)
-    with pytest.raises(ValueError, match="`n` must be an integer, 0 or more; got -1"):
+    with pytest.raises(ValueError, match="`n` must be an integer, 0 or more, got -1"):
         SPRITES.sample(-1)
 
 
