@@ -2,7 +2,7 @@
 
 import keras
 
-from autoencoders.arguments.kinds import SWITCHES, Part, declared
+from autoencoders.arguments.kinds import SWITCHES, Part, declared, turned_at
 
 
 class Declared:
@@ -13,6 +13,13 @@ class Declared:
 
     def turned(self, name):
         """Do what a switch that has changed asks for; raise an error if it must stay as it was."""
+
+    def __setattr__(self, name, value):
+        # Before Keras takes note of a layer that is not admitted.
+        argument = declared(type(self)).get(name)
+        if argument is not None:
+            argument.admit(self, value)
+        super().__setattr__(name, value)
 
     def get_config(self):
         """The arguments of the constructor, serialised."""
@@ -36,12 +43,8 @@ def changes():
 
 
 def settings(whole):
-    """What of an object and all its parts its programs were traced for."""
-    return tuple(
-        argument.setting(part)
-        for part in _parts(whole)
-        for argument in declared(type(part)).values()
-    )
+    """What its programs were traced for: when a switch of each of its parts was turned last."""
+    return tuple(turned_at(part) for part in _parts(whole))
 
 
 def _parts(whole):
@@ -58,5 +61,5 @@ def _parts(whole):
             waiting.extend(one._flatten_layers(include_self=False))
         if isinstance(one, Declared):
             arguments = declared(type(one)).values()
-            waiting.extend(vars(one)[a.name] for a in arguments if isinstance(a, Part))
+            waiting.extend(getattr(one, a.name) for a in arguments if isinstance(a, Part))
             yield one

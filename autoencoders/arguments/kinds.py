@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from functools import cache
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -36,14 +36,19 @@ class Argument:
                 f"{type(instance).__name__!r} has no attribute {self.name!r} yet."
             ) from None
 
+    def admit(self, instance, value):
+        """Raise an error if the object's argument cannot have this value, or not any more."""
+        if _is_made(instance) and not _same(vars(instance).get(self.name), value):
+            self.permit(instance)
+        self.checked(value)
+
     def __set__(self, instance, value):
         values = vars(instance)
         made = _is_made(instance)
         before = values.get(self.name)
         if made and _same(before, value):
             return
-        if made:
-            self.permit(instance)
+        self.admit(instance, value)
         values[self.name] = self.checked(value)
         try:
             if _is_made(instance):
@@ -65,12 +70,11 @@ class Argument:
     def follow(self, instance, before):
         """Do what a new value asks for."""
 
-    def setting(self, instance):
-        """What programs that are traced depend on, of the present value."""
-
     def to_config(self, instance):
         """What a config holds of it."""
-        value = vars(instance)[self.name]
+        value = vars(instance).get(self.name, _MISSING)
+        if value is _MISSING:  # a subclass has a property in its place
+            value = getattr(instance, self.name)
         return value if self._serialize is None else self._serialize(value)
 
 
@@ -99,7 +103,7 @@ class Number(Argument):
 
     def checked(self, value):
         """The number, as Python's; a ValueError if it is none, or out of bounds."""
-        if any(value is off for off in self._off):
+        if value is None and None in self._off:
             return value
         number = _plain(value)
         if not self._fits(number):
@@ -110,6 +114,7 @@ class Number(Argument):
         at_least, above, at_most, below = self._bounds
         return (
             isinstance(value, numbers.Real)
+            and not isinstance(value, bool)
             and math.isfinite(value)
             and (at_least is None or value >= at_least)
             and (above is None or value > above)
@@ -133,14 +138,9 @@ class Number(Argument):
 
     def follow(self, instance, before):
         """Let programs read the new value, or be traced anew if it was turned on or off."""
-        if (before in self._off) == self.setting(instance):
-            instance.turned(self.name)
-            SWITCHES.changes += 1
+        if (before in self._off) != (vars(instance)[self.name] in self._off):
+            _turn(instance, self.name)
         write(instance)
-
-    def setting(self, instance):
-        """Whether it is on."""
-        return vars(instance)[self.name] not in self._off
 
 
 class Derived:
@@ -185,12 +185,7 @@ class Switch(Argument):
 
     def follow(self, instance, before):
         """Note that programs are out of date."""
-        instance.turned(self.name)
-        SWITCHES.changes += 1
-
-    def setting(self, instance):
-        """The value."""
-        return vars(instance)[self.name]
+        _turn(instance, self.name)
 
 
 class Structure(Argument):
@@ -245,13 +240,17 @@ def fixed(instance, argument):
     )
 
 
-@cache
+_DECLARED = WeakKeyDictionary()
+
+
 def declared(cls):
     """The arguments that a class and its bases declare, by attribute: those of bases first."""
-    found = {}
-    for base in reversed(cls.__mro__):
-        found.update({k: v for k, v in vars(base).items() if isinstance(v, Argument)})
-    return found
+    if cls not in _DECLARED:
+        found = {}
+        for base in reversed(cls.__mro__):
+            found.update({k: v for k, v in vars(base).items() if isinstance(v, Argument)})
+        _DECLARED[cls] = found
+    return _DECLARED[cls]
 
 
 class _Switches:
@@ -263,8 +262,26 @@ class _Switches:
 SWITCHES = _Switches()
 
 
+def _turn(instance, name):
+    """Note that a switch of the object was turned: what was traced with it is out of date."""
+    instance.turned(name)
+    SWITCHES.changes += 1
+    vars(instance)["_turned_at"] = SWITCHES.changes
+
+
+def turned_at(instance):
+    """When a switch of the object was turned last, in turns of this process; 0 for never."""
+    return vars(instance).get("_turned_at", 0)
+
+
+_MISSING = object()
+
+
 def _is_made(instance):
-    return declared(type(instance)).keys() <= vars(instance).keys()
+    """Whether all arguments are there, but those that a subclass has made properties of."""
+    values, cls = vars(instance), type(instance)
+    arguments = declared(cls).items()
+    return all(name in values or getattr(cls, name) is not one for name, one in arguments)
 
 
 def _same(a, b):
@@ -273,8 +290,12 @@ def _same(a, b):
 
 
 def _plain(value):
-    """A number of NumPy's as one of Python's, which a config can hold."""
-    return value.item() if isinstance(value, np.generic) else value
+    """A number of NumPy's, or a tensor of one, as one of Python's, which a config can hold."""
+    if keras.ops.is_tensor(value) and len(value.shape) == 0:
+        value = keras.ops.convert_to_numpy(value)
+    return (
+        value.item() if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 else value
+    )
 
 
 def _serialized(value):

@@ -67,7 +67,7 @@ def tensor(instance, name):
     """The number of this name as programs see it, read from its variable."""
     variables = vars(instance).setdefault("_numbers", _Variables())
     if name not in variables:
-        with _outside():
+        with constants(), _outside():
             variables[name] = _variable(getattr(instance, name), _dtype(instance))
     return variables[name].read_value()
 
@@ -76,7 +76,7 @@ def write(instance):
     """Let the variables of an object's numbers have their present values."""
     variables = vars(instance).get("_numbers", {})
     if variables:
-        with _outside():
+        with constants(), _outside():
             for name, variable in variables.items():
                 value = getattr(instance, name)
                 if value is not None:

@@ -229,8 +229,10 @@ class Autoencoder(Declared, PhasedModel):
             ValueError: a `loss` for a model with a likelihood. A Keras loss is a mean over
                 features, beside which a KL term in nats would be far too heavy.
         """
-        _refuse(self, "compute_loss", "`objective(batch, encoding, output)`")
-        if not overridden(self, "phases") and not overridden(self, "reconstruction_phase"):
+        own = {name for name in _OWN_WAYS if overridden(self, name)}
+        if "train_step" not in own:
+            _refuse(self, "compute_loss", "`objective(batch, encoding, output)`")
+        if not own:
             _refuse(self, "call", "`features`, `decoder_output` or `reconstruct`")
         if loss is not None and self.likelihood is not None:
             raise ValueError(
@@ -282,6 +284,10 @@ class Autoencoder(Declared, PhasedModel):
         super().build_from_config(config)
         if prior is not None:
             self._keep_prior(keras.saving.deserialize_keras_object(prior))
+
+
+# What a subclass may train with in its own way, in which its `call` may have a part.
+_OWN_WAYS = ("train_step", "phases", "reconstruction_phase")
 
 
 def _refuse(model, name, hook):

@@ -11,6 +11,7 @@ from functools import partial
 import keras
 from keras import ops
 
+from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.layers import Drawn, Encoding, Inputs
 from autoencoders.networks import SequenceDecoder
 from autoencoders.training import gradients
@@ -69,7 +70,10 @@ def drawn(self, features, training):
     """What the bottleneck makes of features for a loss: `layers.Drawn`."""
     if self.bottleneck is None:
         return Drawn(features, {})
-    return Drawn(*self.bottleneck.draw(features, training))
+    made = Drawn(*self.bottleneck.draw(features, training))
+    if made.posterior is None and self.posterior_family is DiagonalGaussian:
+        made = made._replace(posterior=DiagonalGaussian(*self.bottleneck.posterior(features)))
+    return made
 
 
 def encoding(self, inputs, training):

@@ -37,13 +37,26 @@ def inputs_of_batch(self, batch):
 
 
 def reconstruction_phase(self, batch, training):
-    """The loss terms of a batch: reconstruction, bottleneck, penalties, regularization."""
+    """The loss terms of a batch: reconstruction, bottleneck, penalties, regularization.
+
+    A subclass that replaces it calls `self.bottleneck.advance(encoding)` itself, once in training;
+    otherwise schedules and codebooks stay as they are. Most override `objective` instead.
+
+    Raises:
+        ValueError: `objective` has added a loss by `add_loss`, where nothing looks for it.
+    """
     self._clear_losses()  # those of the last call, which may be of another graph
     encoding = self.encoding(self.inputs_of_batch(batch), training)
     output = self.decoder_output(encoding.latent, encoding.inputs, training, batch.target)
     values = self.objective(batch, encoding, output)
     for penalty in self.penalties:
         values[penalty.loss_term] = self.per_row(penalty.of(encoding))
+    if self._get_own_losses() and not self._has_layer_losses:
+        raise ValueError(
+            f"{type(self).__name__} adds a loss while its objective is computed, which is not "
+            "looked for there: return it from `objective` as a term of its own, named in "
+            "`reconstruction_terms`, or call `add_loss` in `features`."
+        )
     if self._has_layer_losses:
         values["regularization_loss"] = sum(layer_losses(self))
     if training and self.bottleneck is not None:

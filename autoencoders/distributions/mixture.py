@@ -23,7 +23,6 @@ class GaussianMixture(Declared, Value):
             dimensions that are independent within a component.
     """
 
-    has_density = True
     weights = Structure(serialize=np.ndarray.tolist)
     means = Structure(serialize=np.ndarray.tolist)
     covariances = Structure(serialize=np.ndarray.tolist)

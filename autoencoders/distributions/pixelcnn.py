@@ -84,7 +84,6 @@ class PixelCNN(Declared, Prior, keras.layers.Layer):
     """
 
     of_indices = True
-    has_density = True
     places = Structure()
     num_codes = Structure()
     filters = Structure()

@@ -43,18 +43,18 @@ class DiagonalGaussian(NamedTuple):
         """Log q(z|x) − log p(z), whose mean is the KL, of one code for each row: `(n,)`."""
         return self.log_prob(z) - prior.log_prob(z)
 
-    def kl(self, prior, z, draws=1):
+    def kl(self, prior, z, num_samples=1):
         """KL(q(z|x) ‖ p(z)) of each row, `(n,)`: in closed form, otherwise that of the draws.
 
         Args:
             prior: `priors.Prior`.
-            z: What was drawn, `(n * draws, latent_dim)`, a row's draws one after the other.
-            draws: How many draws of each row that is.
+            z: What was drawn, `(n * num_samples, latent_dim)`, a row's one after the other.
+            num_samples: How many draws of each row that is.
         """
         kl = prior.kl(*self)
         if kl is None:
-            log_ratio = self.repeated(draws).log_ratio(prior, z)
-            kl = ops.mean(ops.reshape(log_ratio, (-1, draws)), axis=-1)
+            log_ratio = self.repeated(num_samples).log_ratio(prior, z)
+            kl = ops.mean(ops.reshape(log_ratio, (-1, num_samples)), axis=-1)
         return kl
 
 

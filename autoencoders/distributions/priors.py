@@ -19,11 +19,14 @@ class Prior:
 
     Attributes:
         of_indices: Whether it is over the numbers of a codebook's vectors, `(n, *places)`.
-        has_density: Whether there is a `log_prob`.
     """
 
     of_indices = False
-    has_density = False
+
+    @property
+    def has_density(self):
+        """Whether there is a `log_prob`."""
+        return type(self).log_prob is not Prior.log_prob
 
     def sample(self, shape, seed):
         """Draw codes.
@@ -57,12 +60,12 @@ class Prior:
 class _Foreign(Prior):
     """An object with a `sample` of its own: it may have the rest as well."""
 
+    has_density = False
+
     def __init__(self, prior):
-        self._prior = prior
         self.of_indices = getattr(prior, "of_indices", False)
-        self.log_prob = getattr(prior, "log_prob", None)
-        self.has_density = self.log_prob is not None
-        for name in ("sample", "kl", "kl_per_dimension", "connect", "components"):
+        self.has_density = hasattr(prior, "log_prob")
+        for name in ("sample", "log_prob", "kl", "kl_per_dimension", "connect", "components"):
             setattr(self, name, getattr(prior, name, getattr(self, name)))
 
 
@@ -87,8 +90,6 @@ class Value(Prior):
 @keras.saving.register_keras_serializable(PACKAGE)
 class StandardNormal(Value):
     """The normal distribution with zero mean and unit variance in every latent dimension."""
-
-    has_density = True
 
     def sample(self, shape, seed):
         """Draw latent vectors: `shape`."""
@@ -158,7 +159,6 @@ class VampPrior(Declared, Prior, keras.layers.Layer):
         low, high: The range of the data, to which the pseudo-inputs are clipped.
     """
 
-    has_density = True
     row_shape = Structure()
     num_pseudo_inputs = Structure()
     low = Number()
@@ -211,7 +211,6 @@ class UniformCodes(Declared, Value):
     """
 
     of_indices = True
-    has_density = True
     num_codes = Structure()
 
     def __init__(self, num_codes):

@@ -1,10 +1,13 @@
 """Bottlenecks: how the encoder's features become the latent code."""
 
+from contextlib import nullcontext
+
 import keras
 from keras import ops
 
 from autoencoders.arguments import Declared, Structure, Switch
 from autoencoders.checks import positive_integer, positive_integer_or_none
+from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.layers.encoding import Drawn
 from autoencoders.serialization import PACKAGE
 
@@ -24,7 +27,8 @@ class Bottleneck(keras.layers.Layer):
       a whole, so that they vary with its size;
     - `num_samples`: how many codes, one after the other, `draw` gives for each row;
     - `posterior(features)`, where the code is uncertain: q(z|x) as a value of `posterior_family`
-      (`distributions.posteriors`), and `prior`, the distribution towards which it is drawn;
+      (`distributions.posteriors`; a `DiagonalGaussian`, or mean and log-variance, unless another
+      is named), and `prior`, the distribution towards which it is drawn;
     - `num_codes`, for a bottleneck with a codebook: how many codes that has. It then has
       `indices(features)` and `lookup(indices)`.
     """
@@ -43,6 +47,11 @@ class Bottleneck(keras.layers.Layer):
 
     def advance(self, encoding):
         """Go on with what follows the steps of training, after a batch's `Encoding`."""
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls.posterior_family is None and cls.posterior is not Bottleneck.posterior:
+            cls.posterior_family = DiagonalGaussian
 
     def posterior(self, features):
         """The posterior q(z|x); None where the code is certain."""
@@ -71,7 +80,8 @@ class Bottleneck(keras.layers.Layer):
             locked = self._tracker.locked
             self._tracker.unlock()
             try:
-                setattr(self, name, self.add_weight(name=name, **arguments))
+                with _strategy_scope(self):
+                    setattr(self, name, self.add_weight(name=name, **arguments))
             finally:
                 if locked:
                     self._tracker.lock()
@@ -173,6 +183,13 @@ class ClassAndStyle(Declared, Bottleneck):
     def compute_output_shape(self, features_shape):
         """`(batch, num_classes + latent_dim)`."""
         return (features_shape[0], self.num_classes + self.latent_dim)
+
+
+def _strategy_scope(layer):
+    """The scope of the distribution strategy that the layer's other variables were made in."""
+    strategies = (getattr(v.value, "distribute_strategy", None) for v in layer.variables)
+    strategy = next(strategies, None)
+    return nullcontext() if strategy is None else strategy.scope()
 
 
 def _largest(features, k):

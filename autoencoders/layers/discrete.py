@@ -146,14 +146,14 @@ class VectorQuantizer(Declared, Bottleneck):
         z = self._projected(features)
         indices = self._nearest(z)
         code = self.lookup(indices)
-        fixed = ops.stop_gradient(code)
-        values = {"commitment_loss": self.commitment * _squared_distance(z, fixed)}
+        held = ops.stop_gradient(code)
+        values = {"commitment_loss": self.commitment * _squared_distance(z, held)}
         if self.decay is None:
             values["codebook_loss"] = _squared_distance(ops.stop_gradient(z), code)
         counts = _counts(indices, self.num_codes)
         values["perplexity"] = _perplexity(counts)
         state = (ops.stop_gradient(z), indices, counts)
-        return Drawn(_straight_through(fixed, z), values, state=state)
+        return Drawn(_straight_through(held, z), values, state=state)
 
     def _projected(self, features):
         z = features if self.projection is None else self.projection(features)

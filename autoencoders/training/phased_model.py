@@ -2,16 +2,16 @@
 
 import warnings
 from contextlib import contextmanager
-from functools import partial
 
 import keras
 from keras import ops
 
 from autoencoders import losses, registry
-from autoencoders.training import choice, health, randomness, step
+from autoencoders.training import choice, health, keras_hooks, randomness, sources, step
 from autoencoders.training.backend import needs_tensorflow
 from autoencoders.training.launches import Launches
-from autoencoders.training.shuffle import EpochCounter, Order, batches, first, split
+from autoencoders.training.shuffle import first
+from autoencoders.training.sources import Source, is_array
 
 
 class PhasedModel(keras.Model):
@@ -212,7 +212,8 @@ class PhasedModel(keras.Model):
     def follow_settings(self):
         """Log what the phases log now that a switch of one of the parts was turned."""
         if self.compiled and self.built and self._logged() != self._trackers.names:
-            self._trackers = step.LossTrackers(self._logged())
+            with self.distribute_strategy.scope():
+                self._trackers = step.LossTrackers(self._logged(), self._trackers)
 
     @property
     def metrics(self):
@@ -263,7 +264,13 @@ class PhasedModel(keras.Model):
         if self._has_metrics or self.logs_of_its_own:
             x = (batch.x, batch.labels) if self.needs_labels else batch.x
             reconstruction = self(x, training=False)
-            return self.compute_metrics(batch.x, batch.target, reconstruction, batch.sample_weight)
+            logs = self.compute_metrics(batch.x, batch.target, reconstruction, batch.sample_weight)
+            if not isinstance(logs, dict):
+                raise TypeError(
+                    f"`compute_metrics` of {type(self).__name__} must return the dict of what is "
+                    f"logged, as `super().compute_metrics(...)` does; it returned {logs!r}."
+                )
+            return logs
         return self.get_metrics_result()
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -310,74 +317,53 @@ class PhasedModel(keras.Model):
         self.ensure_built(x)
         # Keras leaves this set after a restored run, and would skip as many epochs of the next.
         self._initial_epoch = None
-        if validation_data is not None:
-            validation_data = self._checked(validation_data)
-        feed = counter = validation_feed = None
-        arrays_given = _is_array(x)
-        if arrays_given:
-            arrays = self.expectation.arrays(x, y, sample_weight)
-            if validation_split and validation_data is None:
-                arrays, validation_data = split(arrays, validation_split)
-            order = Order(
-                len(arrays[0]),
-                self._shuffle.state,
-                batch_size=batch_size,
-                shuffle=bool(shuffle),
-                steps_per_epoch=steps_per_epoch,
-            )
-            feed = self._launches.feed("train", arrays, order)
-            x = feed.keras_steps() if feed else batches(arrays, order)
-            y = sample_weight = steps_per_epoch = None
-            begin = partial(self._launches.begin_epoch, feed) if feed else None
-            counter = EpochCounter(self._shuffle.state, begin)
-        elif validation_split:
-            raise ValueError("`validation_split` divides arrays; pass `validation_data` instead.")
-        elif hasattr(x, "begin_epoch"):  # it orders its epochs itself
-            if steps_per_epoch is not None:
-                raise ValueError("Batches have their own `steps`; pass no `steps_per_epoch`.")
-            begin = x.begin_epoch
-            counter = EpochCounter(self._shuffle.state, lambda _: begin(self.epochs_trained))
-            shuffle = False
-        if feed is None:
-            self._launches.training_loop = choice.KERAS
+        source, held_out = sources.training(
+            self,
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            in_order=not shuffle,
+            steps_per_epoch=steps_per_epoch,
+            held_out=validation_split if validation_data is None else 0.0,
+        )
+        validation_data = held_out if validation_data is None else validation_data
         validation_batch_size = validation_batch_size or batch_size
-        if isinstance(validation_data, tuple):
-            order = Order(len(validation_data[0]), batch_size=validation_batch_size)
-            validation_feed = self._launches.feed("test", validation_data, order, validation_steps)
-        if validation_feed:
-            validation_data, validation_batch_size = validation_feed.keras_steps(), None
-        outer, self._validation_feed = self._validation_feed, validation_feed
-        try:
-            with (
-                health.value_errors(),
-                first(counter, callbacks, self) as callbacks,
-                self._launches.under_way("train", feed, callbacks, checked=arrays_given),
-            ):
-                history = super().fit(
-                    x,
-                    y,
-                    batch_size=None,
-                    epochs=epochs,
-                    verbose=verbose,
-                    callbacks=callbacks,
-                    validation_data=validation_data,
-                    # Other pipelines shuffle by themselves, and Keras would say so.
-                    shuffle=shuffle and isinstance(x, keras.utils.PyDataset),
-                    sample_weight=sample_weight,
-                    initial_epoch=initial_epoch,
-                    steps_per_epoch=steps_per_epoch,
-                    validation_steps=validation_steps,
-                    validation_batch_size=validation_batch_size,
-                    validation_freq=validation_freq,
-                )
-        finally:
-            self._validation_feed = outer
+        validation = sources.validation(
+            self, validation_data, validation_batch_size, validation_steps
+        )
+        with self._training_on(source, validation, callbacks) as callbacks:
+            history = super().fit(
+                **source.given,
+                **validation.given,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                initial_epoch=initial_epoch,
+                validation_freq=validation_freq,
+            )
         # Keras does it for the first phase's: averages of weights (`use_ema`) take their place.
         for phase in self.phases[1:]:
             self.phase_optimizers[phase.name].finalize_variable_values(phase.variables)
         if history.epoch:
             self.review({name: values[-1] for name, values in history.history.items()})
         return history
+
+    @contextmanager
+    def _training_on(self, source, validation, callbacks):
+        """Within it Keras's `fit` reads these sources; yield the callbacks for it."""
+        if source.feed is None:
+            self._launches.training_loop = choice.KERAS
+        outer, self._validation_feed = self._validation_feed, validation.feed
+        try:
+            with (
+                health.value_errors(),
+                first(source.counter, callbacks, self) as callbacks,
+                self._launches.under_way("train", source.feed, callbacks, source.checked),
+            ):
+                yield callbacks
+        finally:
+            self._validation_feed = outer
 
     def review(self, logs):
         """Look at what the last epoch of `fit` logged; a subclass warns of what went wrong."""
@@ -402,33 +388,20 @@ class PhasedModel(keras.Model):
         """
         self.ensure_built(x)
         within_fit = kwargs.get("_use_cached_eval_dataset", False)
-        feed = self._validation_feed if within_fit else None
-        arrays_given = _is_array(x)
-        if arrays_given and not within_fit:  # where the data has been checked already
-            arrays = self.expectation.arrays(x, y, sample_weight)
-            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
-            order = Order(len(x), batch_size=batch_size)
-            feed = self._launches.feed("test", arrays, order, steps)
-            if feed:
-                x, y, sample_weight, batch_size = feed.keras_steps(), None, None, None
+        if within_fit:  # where the data has been checked already
+            given = {"x": x, "y": y, "sample_weight": sample_weight, "batch_size": batch_size}
+            source = Source({**given, "steps": steps}, self._validation_feed, is_array(x))
+        else:
+            source = sources.evaluation(self, x, y, sample_weight, batch_size, steps)
         with (
             self._sampling_afresh(),
             health.value_errors(),
-            self._launches.under_way("test", feed, callbacks, checked=arrays_given) as launch,
+            self._launches.under_way("test", source.feed, callbacks, source.checked) as launch,
         ):
             if within_fit:  # made for the training loop's launches
                 self._eval_epoch_iterator.steps_per_execution = launch.steps
-            return super().evaluate(
-                x,
-                y,
-                batch_size,
-                verbose,
-                sample_weight,
-                steps,
-                callbacks,
-                return_dict,
-                **kwargs,
-            )
+            loop = {"verbose": verbose, "callbacks": callbacks, "return_dict": return_dict}
+            return super().evaluate(**source.given, **loop, **kwargs)
 
     @needs_tensorflow
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
@@ -438,57 +411,17 @@ class PhasedModel(keras.Model):
             ValueError: NaN, wrong shape or wrong dtype.
         """
         self.ensure_built(x)
-        feed = None
-        arrays_given = _is_array(x)
-        if arrays_given:
-            arrays = self.expectation.inputs(x)
-            order = Order(len(arrays[0]), batch_size=batch_size)
-            feed = self._launches.feed("predict", arrays, order, steps)
-            x = arrays if len(arrays) > 1 else arrays[0]
-            if feed:
-                x, batch_size = feed.keras_steps(), None
+        source = sources.prediction(self, x, batch_size, steps)
         with (
             health.value_errors(),
-            self._launches.under_way("predict", feed, callbacks, checked=arrays_given),
+            self._launches.under_way("predict", source.feed, callbacks, source.checked),
         ):
-            return super().predict(x, batch_size, verbose, steps, callbacks)
+            return super().predict(**source.given, verbose=verbose, callbacks=callbacks)
 
-    # What Keras's loops call ----------------------------------------------------------------------
-
-    def make_train_function(self, force=False):
-        """Make what `fit` launches, as Keras asks for it."""
-        self._replace_function("train", super().make_train_function, force)
-
-    def make_test_function(self, force=False):
-        """Make what `evaluate` launches, as Keras asks for it."""
-        self._replace_function("test", super().make_test_function, force)
-
-    def make_predict_function(self, force=False):
-        """Make what `predict` launches, as Keras asks for it."""
-        self._replace_function("predict", super().make_predict_function, force)
-
-    def _replace_function(self, loop, make, force):
-        name = f"{loop}_function"
-
-        def keras_function():
-            own = getattr(self, name)
-            make(force=True)  # which sets the attribute
-            made = getattr(self, name)
-            setattr(self, name, own)
-            return made
-
-        if getattr(self, name) is None or force:
-            setattr(self, name, self._launches.function(loop, keras_function))
-
-    @property
-    def steps_per_execution(self):
-        """Steps per launch, as Keras's loop that asks for it has it."""
-        launches = self.__dict__.get("_launches")  # Keras sets and reads it before that is there
-        return launches.current().steps if launches else 1
-
-    @steps_per_execution.setter
-    def steps_per_execution(self, value):
-        """Left to `compile`, whose argument knows a default from a choice."""
+    make_train_function = keras_hooks.make_train_function
+    make_test_function = keras_hooks.make_test_function
+    make_predict_function = keras_hooks.make_predict_function
+    steps_per_execution = property(keras_hooks.steps_per_execution, keras_hooks.leave_to_compile)
 
     @needs_tensorflow
     def train_on_batch(self, x, *args, **kwargs):
@@ -524,11 +457,6 @@ class PhasedModel(keras.Model):
                 yield
             finally:
                 self._set_aside = outer
-
-    def _checked(self, data):
-        """Validation data with its arrays checked; pipelines are checked as they come."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        return self.expectation.arrays(x, y, sample_weight) if _is_array(x) else data
 
     # Saving ---------------------------------------------------------------------------------------
 
@@ -591,7 +519,3 @@ def _scaling(optimizer):
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer
     return keras.optimizers.LossScaleOptimizer(optimizer)
-
-
-def _is_array(x):
-    return hasattr(x, "shape") or isinstance(x, (list, tuple))

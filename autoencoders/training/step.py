@@ -146,11 +146,16 @@ class LossTrackers:
 
     Not a Keras container: the trackers are made at `compile`, when a built model's state is
     locked, as Keras makes its own.
+
+    Args:
+        names: Of the terms and measures.
+        before: Other trackers; those of them whose names remain go on counting.
     """
 
-    def __init__(self, names):
+    def __init__(self, names, before=None):
+        kept = {} if before is None else {metric.name: metric for metric in before.metrics}
         self.names = list(names)
-        self.metrics = [keras.metrics.Mean(name=name) for name in names]
+        self.metrics = [kept.get(name) or keras.metrics.Mean(name=name) for name in names]
 
     def update(self, values, rows):
         """Count `values`, a dict of scalars, as the means of a batch of `rows` rows."""

@@ -1,0 +1,139 @@
+"""What a loop reads: arrays, batches that order themselves, or a pipeline.
+
+Each becomes one `Source`. Keras's loops are then given what the source says, and the launches read
+its feed, where it has one: Keras iterates over the numbers of steps alone (`keras_hooks`).
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import keras
+
+from autoencoders.training import shuffle
+from autoencoders.training.fused import Feed
+
+
+class Source(NamedTuple):
+    """The data of one loop.
+
+    Attributes:
+        given: What Keras's loop is called with for it: arguments by name.
+        feed: What programs of many steps read; None where Keras's own function reads what Keras
+            hands it.
+        checked: Whether the data was checked whole, so that no step need do it.
+        counter: `shuffle.EpochCounter`, for training whose epochs have an order; otherwise None.
+    """
+
+    given: dict
+    feed: Feed | None = None
+    checked: bool = False
+    counter: shuffle.EpochCounter | None = None
+
+
+def is_array(x):
+    """Whether these are arrays, which are checked whole, and not a pipeline."""
+    return hasattr(x, "shape") or isinstance(x, (list, tuple))
+
+
+def training(model, x, y, sample_weight, *, batch_size, in_order, steps_per_epoch, held_out):
+    """What `fit` reads, and the rows that are held out of it.
+
+    Args:
+        model: `PhasedModel`.
+        x, y, sample_weight, batch_size, steps_per_epoch: As in `fit`.
+        in_order: Whether arrays are not to be shuffled.
+        held_out: The share of the last rows that is not trained on.
+
+    Returns:
+        A `Source`, and a tuple of arrays or None.
+
+    Raises:
+        ValueError: bad data, or arguments that are for data of another kind.
+    """
+    if is_array(x):
+        arrays, rest = model.expectation.arrays(x, y, sample_weight), None
+        if held_out:
+            arrays, rest = shuffle.split(arrays, held_out)
+        return _ordered(model, arrays, batch_size, in_order, steps_per_epoch), rest
+    if held_out:
+        raise ValueError("`validation_split` divides arrays; pass `validation_data` instead.")
+    given = {"x": x, "y": y, "sample_weight": sample_weight, "steps_per_epoch": steps_per_epoch}
+    if not hasattr(x, "begin_epoch"):
+        # A `PyDataset` is shuffled by Keras; other pipelines shuffle by themselves, and Keras
+        # would say so.
+        shuffled = not in_order and isinstance(x, keras.utils.PyDataset)
+        return Source({**given, "shuffle": shuffled}), None
+    if steps_per_epoch is not None:
+        raise ValueError("Batches have their own `steps`; pass no `steps_per_epoch`.")
+    counter = shuffle.EpochCounter(
+        model._shuffle.state, lambda _: x.begin_epoch(model.epochs_trained)
+    )
+    return Source({**given, "shuffle": False}, counter=counter), None
+
+
+def _ordered(model, arrays, batch_size, in_order, steps_per_epoch):
+    """Arrays in the order that is saved with the model."""
+    order = shuffle.Order(
+        len(arrays[0]),
+        model._shuffle.state,
+        batch_size=batch_size,
+        shuffle=not in_order,
+        steps_per_epoch=steps_per_epoch,
+    )
+    feed = model._launches.feed("train", arrays, order)
+    begin = partial(model._launches.begin_epoch, feed) if feed else None
+    x = feed.keras_steps() if feed else shuffle.batches(arrays, order)
+    counter = shuffle.EpochCounter(model._shuffle.state, begin)
+    return Source({"x": x, "shuffle": False}, feed, True, counter)
+
+
+def validation(model, data, batch_size, steps):
+    """What `fit` evaluates on after an epoch: a `Source` of Keras's arguments.
+
+    Args:
+        model: `PhasedModel`.
+        data: `validation_data` as in `fit`, or None.
+        batch_size, steps: As `validation_batch_size` and `validation_steps` in `fit`.
+    """
+    feed = None
+    if data is not None:
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if is_array(x):
+            data = model.expectation.arrays(x, y, sample_weight)
+            order = shuffle.Order(len(data[0]), batch_size=batch_size)
+            feed = model._launches.feed("test", data, order, steps)
+    if feed:
+        data, batch_size = feed.keras_steps(), None
+    given = {
+        "validation_data": data,
+        "validation_batch_size": batch_size,
+        "validation_steps": steps,
+    }
+    return Source(given, feed)
+
+
+def evaluation(model, x, y, sample_weight, batch_size, steps):
+    """What `evaluate` reads: a `Source`; the arguments are those of `evaluate`."""
+    feed = None
+    if checked := is_array(x):
+        arrays = model.expectation.arrays(x, y, sample_weight)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
+        order = shuffle.Order(len(x), batch_size=batch_size)
+        feed = model._launches.feed("test", arrays, order, steps)
+    if feed:
+        x, y, sample_weight, batch_size = feed.keras_steps(), None, None, None
+    given = {"x": x, "y": y, "sample_weight": sample_weight, "batch_size": batch_size}
+    return Source({**given, "steps": steps}, feed, checked)
+
+
+def prediction(model, x, batch_size, steps):
+    """What `predict` reads: a `Source`; the arguments are those of `predict`."""
+    feed = None
+    if checked := is_array(x):
+        arrays = model.expectation.inputs(x)
+        order = shuffle.Order(len(arrays[0]), batch_size=batch_size)
+        feed = model._launches.feed("predict", arrays, order, steps)
+        x = arrays if len(arrays) > 1 else arrays[0]
+    if feed:
+        x, batch_size = feed.keras_steps(), None
+    return Source({"x": x, "batch_size": batch_size, "steps": steps}, feed, checked)
