@@ -362,8 +362,10 @@ def digits():
 
 def test_copies_have_the_number_that_was_set_and_keep_it():
     model = _small_vae(run_eagerly=True)
-    model.bottleneck.beta = np.float32(7.5)
-    assert type(model.bottleneck.beta) is float
+    for value in (np.float32(7.5), np.array(7.5), tf.constant(7.5)):
+        model.bottleneck.beta = 1.0
+        model.bottleneck.beta = value
+        assert type(model.bottleneck.beta) is float
     for other in (copy.deepcopy(model), keras.models.clone_model(model)):
         assert other.bottleneck.beta == 7.5
         other.bottleneck.beta = 1.0
@@ -411,6 +413,8 @@ def test_an_exported_program_holds_the_number_as_a_constant(tmp_path):
         (layers.TopK, "k", 0, "`k` must be a positive integer"),
         (layers.DIPPenalty, "kind", 3, "`kind` must be one of 1, 2; got 3"),
         (losses.Laplace, "scale", 0.0, "`scale` must be positive, got 0"),
+        (losses.Laplace, "scale", True, "`scale` must be positive, got True"),
+        (losses.Laplace, "scale", np.ones(2), "`scale` must be positive, got array"),
     ],
 )
 def test_setting_checks_what_the_constructor_checks(make, name, value, message):
@@ -511,6 +515,42 @@ def test_a_switch_costs_one_trace(loop, digits):
     assert [*np.diff(counts)] == [1, 1, 0, 0, 0, 1]
 
 
+@pytest.mark.parametrize("loop", ["fused", "keras"])
+def test_a_schedule_that_is_turned_off_and_on_again_begins_anew(loop, digits):
+    """Its weight is another one then, though the settings are what they were."""
+    model = _small_vae(**facts.LOOPS[loop])
+    model.bottleneck.warm_up = 100
+    model.fit(digits, batch_size=16, epochs=1, verbose=0)
+    assert model.bottleneck.steps.numpy() == 3.0
+    model.bottleneck.warm_up = 0
+    model.bottleneck.warm_up = 100
+    logs = model.fit(digits, batch_size=16, epochs=1, verbose=0).history
+    assert model.bottleneck.steps.numpy() == 3.0
+    whole = model.evaluate(digits, batch_size=16, verbose=0, return_dict=True)["kl_loss"]
+    assert logs["kl_loss"][0] == pytest.approx(0.01 * whole, rel=0.2)  # after 0, 1 and 2 of 100
+
+
+def test_terms_that_stay_go_on_counting_when_a_switch_is_turned_in_an_epoch():
+    machine = cases.boltzmann()
+    machine.weight_decay = 0.0
+    machine.compile(keras.optimizers.SGD(0.0))
+    rows = cases.shares()[0]
+    logged = []
+
+    class Turn(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            logged.append(logs["reconstruction_error"])
+            machine.weight_decay = 0.01 if batch == 0 else 0.0
+
+    with facts.eagerly():
+        before = _state(machine)
+        plain = machine.fit(rows, batch_size=16, verbose=0).history["reconstruction_error"]
+        _put_back(machine, before)
+        turned = machine.fit(rows, batch_size=16, callbacks=[Turn()], verbose=0).history
+    assert len(logged) == 3
+    assert turned["reconstruction_error"] == plain
+
+
 def test_what_is_logged_follows_a_switch():
     machine = cases.boltzmann()
     rows = cases.shares()[0]
@@ -538,10 +578,12 @@ def test_structure_that_is_set_says_what_to_do(name):
     model.ensure_built(cases.CASES[name].data()[0])
     found = list(_declared(facts.config(model), model, Structure))
     assert found
+    before = facts.config(model), len(model._flatten_layers())
     for _, part, argument in found:
-        with pytest.raises(AttributeError, match="`compile` the model anew"):
-            setattr(part, argument, object())
-    assert facts.config(model) == facts.config(model)
+        for value in (object(), keras.layers.Dense(3)):
+            with pytest.raises(AttributeError, match="`compile` the model anew"):
+                setattr(part, argument, value)
+    assert (facts.config(model), len(model._flatten_layers())) == before
 
 
 def test_a_corruption_may_be_given_until_the_model_is_built():
@@ -553,3 +595,33 @@ def test_a_corruption_may_be_given_until_the_model_is_built():
         AttributeError, match="`corruption` of Autoencoder is part of its structure"
     ):
         model.corruption = None
+
+
+def test_what_is_refused_leaves_no_trace_in_a_model_that_is_not_built():
+    model = Autoencoder(*(keras.Sequential([keras.layers.Dense(6)]) for _ in range(2)))
+    before = len(model.layers)
+    with pytest.raises(AttributeError, match="`encoder` of Autoencoder is part of its structure"):
+        model.encoder = keras.Sequential([keras.layers.Dense(6)])
+    assert len(model.layers) == before
+
+
+def test_a_subclass_may_make_a_property_of_an_argument():
+    class Doubled(layers.GaussianBottleneck):
+        @property
+        def beta(self):
+            return 2.0 * self._beta
+
+        @beta.setter
+        def beta(self, value):
+            self._beta = value
+
+    part = Doubled(2, beta=1.5)
+    assert part.get_config()["beta"] == part.beta == 3.0
+    with pytest.raises(ValueError, match="pass both"):
+        part.capacity_steps = 3
+
+
+def test_numbers_are_read_within_a_graph_that_nothing_surrounds():
+    with tf.Graph().as_default():
+        drawn = cases.known("SwissRoll")().sample((4, 2), seed=1)
+        assert tuple(drawn.shape) == (4, 2)

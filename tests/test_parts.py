@@ -13,9 +13,10 @@ import tensorflow as tf
 from keras import ops
 
 import autoencoders
-from autoencoders import layers, losses, priors
+from autoencoders import layers, losses, networks, priors
 from autoencoders.distributions import divergences
 from autoencoders.distributions.posteriors import DiagonalGaussian
+from autoencoders.distributions.priors import described
 from autoencoders.networks import DenseTranspose
 from autoencoders.training import step
 
@@ -625,6 +626,52 @@ def test_gradients_of_the_contractive_penalty_by_differences():
             values.append(float(value()))
         kernel.kernel.assign(start)
         assert gradient[i, j] == pytest.approx((values[0] - values[1]) / 2e-2, rel=2e-2, abs=1e-3)
+
+
+def test_what_priors_of_ones_own_tell():
+    """With the base class or without; what they lack is said in a sentence."""
+
+    class Plain:
+        def sample(self, shape, seed):
+            return np.zeros(shape, "float32")
+
+    class Dense(Plain):
+        def log_prob(self, z):
+            return z[:, 0]
+
+    class Declaring(priors.Prior):
+        def log_prob(self, z):
+            return z[:, 0]
+
+    dense = [described(one()).has_density for one in (Plain, Dense, Declaring)]
+    assert dense == [False, True, True]
+    assert not described(priors.SwissRoll()).has_density
+    assert described(priors.StandardNormal()).has_density
+    for prior in (Plain(), Dense()):
+        assert described(prior).kl(1.0, 2.0) is None
+        assert described(prior).components() is None
+    with pytest.raises(NotImplementedError, match="has no density"):
+        described(Plain()).log_prob(np.zeros((1, 2)))
+
+
+def test_a_posterior_of_ones_own_is_taken_for_a_gaussian():
+    class Fixed(layers.Bottleneck):
+        def posterior(self, features):
+            return features, ops.zeros_like(features) - 1.0
+
+        def call(self, features):
+            return features
+
+        def draw(self, features, training):
+            return features, {}
+
+    model = autoencoders.Autoencoder(*networks.mlp((5,), 2), bottleneck=Fixed())
+    model.build((None, 5))
+    rows = _tensor(RNG.normal(size=(3, 5)))
+    mean, log_variance = model.posterior(rows)
+    np.testing.assert_array_equal(mean, model.encoder(rows))
+    encoding = model.encoding(model.inputs_of(rows), True)
+    np.testing.assert_array_equal(encoding.posterior.log_variance, log_variance)
 
 
 @pytest.mark.parametrize("kind", [1, 2])

@@ -237,6 +237,48 @@ def test_methods_that_training_would_not_use_are_refused(name, hook):
         model.compile("adam")
 
 
+def test_a_train_step_of_ones_own_may_use_them(x):
+    class Own(autoencoders.Autoencoder):
+        def call(self, x, training=None):
+            return 2.0 * super().call(x, training)
+
+        def train_step(self, data):
+            (x,) = data
+            with tf.GradientTape() as tape:
+                loss = ops.mean(ops.square(x - self(x, training=True)))
+            gradients = tape.gradient(loss, [v.value for v in self.trainable_variables])
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return {"loss": loss}
+
+    model = Own(*networks.mlp((6,), 3))
+    model.compile("adam", run_eagerly=True)
+    history = model.fit(tf.data.Dataset.from_tensors((x,)), verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_a_loss_that_is_added_where_nothing_looks_is_an_error(x):
+    class Adding(autoencoders.Autoencoder):
+        def objective(self, batch, encoding, output):
+            self.add_loss(ops.convert_to_tensor(3.0))
+            return super().objective(batch, encoding, output)
+
+    model = Adding(*networks.mlp((6,), 3))
+    model.compile("adam", run_eagerly=True)
+    with pytest.raises(ValueError, match="return it from `objective`"):
+        model.fit(x, verbose=0)
+
+
+def test_metrics_of_ones_own_that_are_not_given_back_are_an_error(x):
+    class Silent(autoencoders.Autoencoder):
+        def compute_metrics(self, *args):
+            super().compute_metrics(*args)
+
+    model = Silent(*networks.mlp((6,), 3))
+    model.compile("adam", run_eagerly=True)
+    with pytest.raises(TypeError, match="must return the dict of what is logged"):
+        model.fit(x, verbose=0)
+
+
 def test_a_models_own_metrics_are_logged(x):
     class Measured(autoencoders.Autoencoder):
         def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -426,6 +468,9 @@ before = vae.evaluate(odd, verbose=0, return_dict=True)["kl_loss"]
 vae.bottleneck.beta = 3.0  # each replica sees it
 after = vae.evaluate(odd, verbose=0, return_dict=True)["kl_loss"]
 np.testing.assert_allclose(after, 3.0 * before, rtol=1e-5)
+vae.bottleneck.warm_up = 20  # whose count of steps the replicas share
+vae.fit(odd, batch_size=16, verbose=0)
+assert vae.bottleneck.steps.numpy() == 3, vae.bottleneck.steps
 np.testing.assert_allclose(plain, mirrored, rtol=1e-5)
 for a, b in zip(weights, others):
     np.testing.assert_allclose(a, b, atol=1e-6)

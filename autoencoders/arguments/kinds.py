@@ -291,11 +291,10 @@ def _same(a, b):
 
 def _plain(value):
     """A number of NumPy's, or a tensor of one, as one of Python's, which a config can hold."""
-    if keras.ops.is_tensor(value) and len(value.shape) == 0:
+    if keras.ops.is_tensor(value):
         value = keras.ops.convert_to_numpy(value)
-    return (
-        value.item() if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 else value
-    )
+    single = isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0
+    return value.item() if single else value
 
 
 def _serialized(value):
