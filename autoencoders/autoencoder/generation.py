@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from autoencoders import priors
+from autoencoders.autoencoder.inference import to_numpy
 from autoencoders.distributions.pixelcnn import PixelCNN
 from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.distributions.priors import described
@@ -47,7 +48,7 @@ def fit_prior(self, x, *, validation_data=None, seed=0, **options):
     def codes(rows):
         if rows is None:
             return None
-        rows = keras.tree.map_structure(_to_numpy, rows)
+        rows = keras.tree.map_structure(to_numpy, rows)
         return self.over_rows("indices", self.indices, rows) if discrete else self.encode(rows)
 
     own, held_out = codes(x), codes(validation_data)
@@ -192,7 +193,3 @@ def training_prior(self):
     parts = (self.bottleneck, *self.penalties)
     found = (part.prior for part in parts if part is not None)
     return next((prior for prior in found if prior is not None), None)
-
-
-def _to_numpy(x):
-    return ops.convert_to_numpy(x) if ops.is_tensor(x) else x

@@ -101,7 +101,7 @@ def reconstruction_error(self, x, *, per_feature=False, batch_size=None):
         return ops.divide_no_nan(ops.sum(errors, axis=-1), steps * self._row_shape[-1])
 
     function = squared_error if per_feature else error
-    x = keras.tree.map_structure(_to_numpy, x)
+    x = keras.tree.map_structure(to_numpy, x)
     return self.over_rows(function.__name__, function, x, batch_size=batch_size)
 
 
@@ -145,5 +145,6 @@ def indices(self, inputs):
     return self.bottleneck.indices(self.features(inputs, False))
 
 
-def _to_numpy(x):
+def to_numpy(x):
+    """An array as it is, a tensor as an array."""
     return ops.convert_to_numpy(x) if ops.is_tensor(x) else x
