@@ -37,7 +37,10 @@ class Argument:
             ) from None
 
     def admit(self, instance, value):
-        """Raise an error if the object's argument cannot have this value, or not any more."""
+        """Raise an error if the object's argument cannot have this value, or not any more.
+
+        `Declared` asks before anything else takes note of the value.
+        """
         if _is_made(instance) and not _same(vars(instance).get(self.name), value):
             self.permit(instance)
         self.checked(value)
@@ -48,7 +51,6 @@ class Argument:
         before = values.get(self.name)
         if made and _same(before, value):
             return
-        self.admit(instance, value)
         values[self.name] = self.checked(value)
         try:
             if _is_made(instance):

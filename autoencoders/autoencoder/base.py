@@ -267,7 +267,7 @@ class Autoencoder(Declared, PhasedModel):
             return super().export(*args, **kwargs)
 
     def get_build_config(self):
-        """What `build` needs, and the fitted density, which is no argument of the constructor."""
+        """What `build` needs, and the fitted density, which the constructor does not take."""
         config = super().get_build_config()
         if config and self._fitted_prior is not None:
             prior = keras.saving.serialize_keras_object(self._fitted_prior)

@@ -75,7 +75,7 @@ def described(prior):
 
 
 class Value(Prior):
-    """A prior that is no layer: arguments in, values out."""
+    """A prior that is not a layer: arguments in, values out."""
 
     def get_config(self):
         """Nothing to configure."""

@@ -65,7 +65,7 @@ class Bottleneck(keras.layers.Layer):
         return self
 
     def keep_weight(self, name, needed, **arguments):
-        """Create the weight of this name if it is needed and not there, or else forget it.
+        """Create the weight of this name where it is needed, and forget it where it is not.
 
         A file holds it only where it is needed, so that it comes and goes with what needs it, in a
         layer that is built as well.

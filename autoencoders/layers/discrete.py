@@ -16,7 +16,7 @@ from autoencoders.serialization import PACKAGE
 # Added to each code's count, so that one that nothing is near keeps a finite place.
 _SMOOTHING = 1e-5
 
-# Of the moving average of a codebook's use, where the codebook itself has no moving average.
+# The decay of the moving average of a codebook's use, where the codebook itself has none.
 _USE_DECAY = 0.99
 
 

@@ -217,7 +217,7 @@ class TotalCorrelationBottleneck(GaussianBottleneck):
 
 
 def _active_units(mean):
-    # Of a single row, around the mean of the prior.
+    # A single row has no variance; its distance from the mean of the prior takes that place.
     around_zero = ops.mean(ops.square(mean), axis=0)
     variance = ops.where(ops.shape(mean)[0] > 1, ops.var(mean, axis=0), around_zero)
     return ops.sum(ops.cast(variance > _ACTIVE_VARIANCE, mean.dtype))
