@@ -57,11 +57,18 @@ def unknown(kind, given, known):
 
 
 def builder(name):
-    """The function that builds the model `name`; imports its family when it is first asked for."""
-    builder_name = card(name)["builder"]
-    if builder_name not in _builders:
-        import_module(f"autoencoders.models.{card(name)['family']}")
-    return _builders[builder_name]
+    """The function that builds the model `name`; imports the models when it is first asked for.
+
+    Where the card names a kind of network, that is the card's objective over it, with the arguments
+    of both (`models.building.composed`).
+    """
+    known = card(name)
+    if name in _user_cards:
+        return _builders[name]
+    import_module("autoencoders.models")
+    composed = import_module("autoencoders.models.building").composed
+    defaults = {**known["kwargs"], "name": name}
+    return composed(_builders[known["builder"]], known["network"], defaults)
 
 
 def register(build=None, *, name=None, family="custom", paper=None, kwargs=None, recipe=None):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import autoencoders
-from autoencoders.boltzmann import RestrictedBoltzmannMachine
+from autoencoders.models.stacked import RestrictedBoltzmannMachine
 from autoencoders.training.step import Batch
 
 V, H = (np.array(list(itertools.product((0.0, 1.0), repeat=units)), "float32") for units in (4, 3))

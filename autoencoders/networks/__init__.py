@@ -1,5 +1,20 @@
-"""Encoder and decoder networks, as Keras models: each function gives `(encoder, decoder)`."""
+"""Encoder and decoder networks, as Keras models: each function gives `(encoder, decoder)`.
 
+The classes of `architectures` are the same networks still to be made, as values that the functions
+of `autoencoders.models` build their models from.
+"""
+
+from autoencoders.networks.architectures import (
+    ARCHITECTURES,
+    MLP,
+    Architecture,
+    Conv,
+    Conv1D,
+    MLPGrid,
+    Networks,
+    Recurrent,
+    Recursive,
+)
 from autoencoders.networks.convolutional import conv, conv1d, conv_discriminator
 from autoencoders.networks.dense import DenseTranspose, discriminator, mlp, sizes, tie
 from autoencoders.networks.recurrent import RecurrentDecoder, recurrent
@@ -7,8 +22,17 @@ from autoencoders.networks.recursive import RecursiveDecoder, RecursiveEncoder, 
 from autoencoders.networks.sequences import SequenceDecoder
 
 __all__ = [
+    "ARCHITECTURES",
+    "MLP",
+    "Architecture",
+    "Conv",
+    "Conv1D",
     "DenseTranspose",
+    "MLPGrid",
+    "Networks",
+    "Recurrent",
     "RecurrentDecoder",
+    "Recursive",
     "RecursiveDecoder",
     "RecursiveEncoder",
     "SequenceDecoder",

@@ -16,6 +16,7 @@ def conv(
     kernel_size=3,
     activation="relu",
     code=True,
+    code_activation="linear",
     grid=False,
     output="linear",
     parameters=1,
@@ -35,6 +36,7 @@ def conv(
         activation: Activation of the hidden layers.
         code: Whether the encoder ends with the linear code layer of `latent_dim` units. Models
             whose bottleneck makes the code from the features go without.
+        code_activation: Activation of the code layer.
         grid: Whether the code is a grid, `latent_dim` units at every place of the last layer,
             rather than one vector.
         output: Activation of the decoder's last layer.
@@ -49,7 +51,8 @@ def conv(
         ValueError: rows that are no images, or sizes that are no integers.
     """
     options = dict(kernel_size=kernel_size, activation=activation, code=code, grid=grid)
-    options |= dict(output=output, parameters=parameters, encoder=encoder, decoder=decoder)
+    options |= dict(code_activation=code_activation, output=output, parameters=parameters)
+    options |= dict(encoder=encoder, decoder=decoder)
     return _convolutional(2, input_shape, latent_dim, filters, **options)
 
 
@@ -95,6 +98,7 @@ def _convolutional(
     kernel_size=3,
     activation="relu",
     code=True,
+    code_activation="linear",
     grid=False,
     output="linear",
     parameters=1,
@@ -123,7 +127,7 @@ def _convolutional(
         if not grid:
             x = layers.Flatten(name="flatten")(x)
         if code:
-            x = layers.Dense(latent_dim, name="code")(x)
+            x = layers.Dense(latent_dim, activation=code_activation, name="code")(x)
         encoder = keras.Model(inputs, x, name="encoder")
 
     if decoder is None:

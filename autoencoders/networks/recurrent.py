@@ -31,6 +31,7 @@ def recurrent(
     teacher_forcing=False,
     activation="tanh",
     code=True,
+    code_activation="linear",
     output="linear",
     parameters=1,
     likelihood=None,
@@ -52,6 +53,7 @@ def recurrent(
         activation: Activation of the recurrent layers.
         code: Whether the encoder ends with the linear code layer of `latent_dim` units. Models
             whose bottleneck makes the code from the features go without.
+        code_activation: Activation of the code layer.
         output: Activation of the decoder's output.
         parameters, likelihood: As in `RecurrentDecoder`.
         masked: Whether series come padded, to a model with a `mask_value`. cuDNN's kernels, which
@@ -76,7 +78,7 @@ def recurrent(
             arguments = {"activation": activation, "return_sequences": i < len(units)}
             x = _layer(cell, count, bidirectional, masked, f"hidden_{i}", **arguments)(x)
         if code:
-            x = layers.Dense(latent_dim, name="code")(x)
+            x = layers.Dense(latent_dim, activation=code_activation, name="code")(x)
         encoder = keras.Model(inputs, x, name="encoder")
     if decoder is None:
         decoder = RecurrentDecoder(

@@ -23,6 +23,7 @@ def recursive(
     *,
     activation="tanh",
     code=True,
+    code_activation="linear",
     output="linear",
     parameters=1,
     encoder=None,
@@ -42,6 +43,7 @@ def recursive(
         activation: Activation of these layers, and of the one that embeds a step as a node.
         code: Whether the encoder ends with the linear code layer of `latent_dim` units. Models
             whose bottleneck makes the code from the features go without.
+        code_activation: Activation of the code layer.
         output: Activation of the decoder's output.
         parameters: Numbers that the decoder puts out for each element (`Likelihood.parameters`).
         encoder, decoder: Networks to give back instead of the recursive ones.
@@ -61,7 +63,7 @@ def recursive(
         inputs = keras.Input(input_shape)
         x = RecursiveEncoder(units, activation=activation, name="tree")(inputs)
         if code:
-            x = layers.Dense(latent_dim, name="code")(x)
+            x = layers.Dense(latent_dim, activation=code_activation, name="code")(x)
         encoder = keras.Model(inputs, x, name="encoder")
     if decoder is None:
         decoder = RecursiveDecoder(

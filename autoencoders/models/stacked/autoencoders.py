@@ -8,9 +8,6 @@ their own, on the codes of the layers below; the trained layers, stacked, are wh
   reconstruction, unless `pretrain` is given another.
 - Vincent et al., "Stacked denoising autoencoders" (JMLR 11, 2010): each layer reconstructs its
   input from a corrupted version of it.
-- Hinton & Salakhutdinov, "Reducing the dimensionality of data with neural networks" (Science 313,
-  2006): each layer is a `RestrictedBoltzmannMachine`, trained by contrastive divergence. Loss of a
-  layer: the energy of the data less that of its reconstruction.
 
 Loss of the fine-tuning: the mean squared error, as Keras scales it, unless `compile` is given
 another. `to_classifier` fine-tunes with labels instead.
@@ -20,14 +17,12 @@ import math
 
 import keras
 import numpy as np
-from keras import ops
 
-from autoencoders import layers, losses, networks
-from autoencoders.arguments import Number, Part, Switch
+from autoencoders import layers
+from autoencoders.arguments import Part
 from autoencoders.autoencoder import Autoencoder
-from autoencoders.boltzmann import RestrictedBoltzmannMachine
-from autoencoders.checks import positive_integer
 from autoencoders.layers import corruption as corruptions
+from autoencoders.networks import Architecture
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import randomness
@@ -128,8 +123,8 @@ class StackedAutoencoder(Autoencoder):
                 if verbose:
                     sizes = f"{layer.kernel.shape[0]} → {layer.units}"
                     print(f"Layer {number} of {len(pairs)}: {sizes}")
-                shallow = self._shallow_model(number, layer, mirror)
-                self._compile_shallow(shallow, optimizer, loss, steps)
+                shallow = self.shallow_model(number, layer, mirror)
+                self.compile_shallow(shallow, optimizer, loss, steps)
                 shallow.ensure_built(codes)
                 self._seed(shallow, number)
                 history = shallow.fit(
@@ -139,7 +134,7 @@ class StackedAutoencoder(Autoencoder):
                     verbose=verbose,
                     callbacks=callbacks,
                 )
-                self._take_over(shallow, layer, mirror)
+                self.take_over(shallow, layer, mirror)
                 self._count(number)
                 histories.append(history)
                 if on_layer_end is not None:
@@ -161,23 +156,27 @@ class StackedAutoencoder(Autoencoder):
             )
         return list(zip(encoder, decoder[::-1], strict=True))
 
-    def _shallow_model(self, number, layer, mirror):
-        """The model that trains layer `number`; it takes rows `(n, units of the layer below)`."""
+    def shallow_model(self, number, layer, mirror):
+        """The model that trains layer `number`; it takes rows `(n, units of the layer below)`.
+
+        A subclass that trains its layers by another model overrides this method, and the two below.
+        """
         corruption = self.layer_corruption
         return Autoencoder(
             layer,
             mirror,
-            corruption=None if corruption is None else _copy(corruption),
-            penalties=[_copy(penalty) for penalty in self.layer_penalties],
+            corruption=None if corruption is None else copied(corruption),
+            penalties=[copied(penalty) for penalty in self.layer_penalties],
             likelihood=self.likelihood if number == 1 else None,
             dtype=self.dtype_policy,
             name=f"{self.name}_layer_{number}",
         )
 
-    def _compile_shallow(self, shallow, optimizer, loss, steps_per_epoch):
+    def compile_shallow(self, shallow, optimizer, loss, steps_per_epoch):
+        """Compile the model that trains a layer, with what `pretrain` was given or the default."""
         optimizer = optimizer or keras.optimizers.Adam(0.003)
         loss = None if shallow.likelihood else loss
-        shallow.compile(_copy(keras.optimizers.get(optimizer)), loss)
+        shallow.compile(copied(keras.optimizers.get(optimizer)), loss)
 
     def _seed(self, shallow, number):
         """Let the random numbers of layer `number` follow from this model's saved state."""
@@ -186,82 +185,11 @@ class StackedAutoencoder(Autoencoder):
         seeds = np.random.default_rng([seed, number]).integers(2**31, size=len(states))
         randomness.restore(shallow, [(seed, 0) for seed in seeds])
 
-    def _take_over(self, shallow, layer, mirror):
+    def take_over(self, shallow, layer, mirror):
         """Copy what `shallow` has learnt into the layers, where it does not share them."""
 
     def _count(self, layers):
         self._pretraining.assign([np.asarray(self._pretraining)[0], layers])
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class StackedBoltzmannMachines(StackedAutoencoder):
-    """A deep autoencoder whose layers are pre-trained as restricted Boltzmann machines.
-
-    A machine's units follow from the activations of the two layers that it becomes: sigmoid units
-    are binary, linear ones Gaussian. Unless `pretrain` is given an optimizer, it is stochastic
-    gradient descent by Hinton, "A practical guide to training restricted Boltzmann machines"
-    (2010): learning rate 0.1, or 0.001 where units are Gaussian, and momentum 0.9, with a fifth of
-    the rate in the first five epochs, which is the effective rate of momentum 0.5.
-
-    Args:
-        encoder, decoder: As in `StackedAutoencoder`, of sigmoid and linear layers with biases.
-        cd_steps: Steps of Gibbs sampling of the contrastive divergence.
-        weight_decay: Weight of ½ΣW² in a machine's loss.
-        kwargs: As in `Autoencoder`.
-    """
-
-    cd_steps = Switch(positive_integer)
-    weight_decay = Number(at_least=0, off=(0,))
-
-    def __init__(self, encoder, decoder, *, cd_steps=1, weight_decay=0.0002, **kwargs):
-        super().__init__(encoder, decoder, **kwargs)
-        if self.layer_corruption is not None or self.layer_penalties:
-            raise ValueError("Boltzmann machines take no corruption and no penalties.")
-        self.cd_steps = cd_steps
-        self.weight_decay = weight_decay
-
-    def _shallow_model(self, number, layer, mirror):
-        logits = number == 1 and isinstance(self.likelihood, losses.Bernoulli)
-        machine = RestrictedBoltzmannMachine(
-            mirror.units,
-            layer.units,
-            visible="binary" if logits else _kind_of_units(mirror),
-            hidden=_kind_of_units(layer),
-            cd_steps=self.cd_steps,
-            weight_decay=self.weight_decay,
-            dtype=self.variable_dtype,
-            name=f"{self.name}_layer_{number}",
-        )
-        machine.ensure_built()
-        machine.set_weights([layer.kernel, mirror.bias, layer.bias])
-        return machine
-
-    def _compile_shallow(self, shallow, optimizer, loss, steps_per_epoch):
-        if loss is not None:
-            raise ValueError("The loss of Boltzmann machines is contrastive divergence.")
-        if optimizer is None:
-            rate = 0.001 if "gaussian" in (shallow.visible, shallow.hidden) else 0.1
-            rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-                [5 * steps_per_epoch], [rate / 5, rate]
-            )
-            optimizer = keras.optimizers.SGD(rate, momentum=0.9)
-        shallow.compile(_copy(keras.optimizers.get(optimizer)))
-
-    def _take_over(self, shallow, layer, mirror):
-        layer.kernel.assign(shallow.kernel)
-        layer.bias.assign(shallow.hidden_bias)
-        mirror.kernel.assign(ops.transpose(shallow.kernel))
-        mirror.bias.assign(shallow.visible_bias)
-
-
-def _kind_of_units(layer):
-    kinds = {keras.activations.sigmoid: "binary", keras.activations.linear: "gaussian"}
-    if layer.activation not in kinds or not layer.use_bias:
-        raise ValueError(
-            f"Layer {layer.name!r} cannot be a Boltzmann machine's: it must have a bias and be "
-            "sigmoid (binary units) or linear (Gaussian units)."
-        )
-    return kinds[layer.activation]
 
 
 def _dense_layers(network):
@@ -277,93 +205,35 @@ def _dense_layers(network):
     return [layer for layer in chain if isinstance(layer, keras.layers.Dense)]
 
 
-def _copy(part):
+def copied(part):
+    """A layer, penalty or optimizer of the same configuration, with a state of its own."""
     return type(part).from_config(part.get_config())
 
 
 @register
-def stacked_mlp(
-    input_shape=(28, 28, 1),
-    latent_dim=30,
-    hidden_units=(1000, 500, 250),
+def stacked_ae(
+    network: Architecture,
+    latent_dim: int = 30,
     *,
-    corruption=None,
-    noise=0.25,
-    l1=0.0,
-    activation="sigmoid",
-    output="linear",
-    encoder=None,
-    decoder=None,
-    name="stacked_mlp",
-):
-    """Deep dense autoencoder for pre-training by autoencoders, denoising or not.
+    corruption: str | keras.Layer | None = None,
+    noise: float = 0.25,
+    l1: float = 0.0,
+    output: str = "linear",
+    name: str = "stacked_ae",
+) -> StackedAutoencoder:
+    """Deep autoencoder for pre-training by autoencoders, denoising or not.
 
     Args:
-        input_shape: Shape of one row, without the batch axis.
-        latent_dim: Number of linear code units.
-        hidden_units: Units of the encoder's hidden layers; the decoder mirrors them.
+        network, latent_dim, output, name: As in `ae`.
         corruption: What each layer's pre-training does to its input: "gaussian", "masking" or
             "salt_and_pepper", a layer of your own, or None.
         noise: Level of the named corruption: the standard deviation of Gaussian noise in the
             units of the layer's input, or the share of inputs that the others destroy.
         l1: Weight of the L1 norm of each layer's code in its pre-training, for sparse layers.
-        activation: Activation of the hidden layers.
-        output: Activation of the decoder's output; "linear" for data of any range.
-        encoder, decoder: Your own networks in place of the dense ones.
-        name: Name of the model.
     """
-    encoder, decoder = networks.mlp(
-        input_shape,
-        latent_dim,
-        hidden_units,
-        activation=activation,
-        output=output,
-        encoder=encoder,
-        decoder=decoder,
-    )
     return StackedAutoencoder(
-        encoder,
-        decoder,
+        **network.build(latent_dim, output=output),
         layer_corruption=corruptions.get(corruption, noise),
         layer_penalties=[layers.ActivityPenalty(l1=l1)] if l1 else [],
         name=name,
     )
-
-
-@register
-def stacked_rbm_mlp(
-    input_shape=(28, 28, 1),
-    latent_dim=30,
-    hidden_units=(1000, 500, 250),
-    *,
-    cd_steps=1,
-    activation="sigmoid",
-    output="sigmoid",
-    encoder=None,
-    decoder=None,
-    name="stacked_rbm_mlp",
-):
-    """Deep dense autoencoder for pre-training by restricted Boltzmann machines.
-
-    Args:
-        input_shape: Shape of one row, without the batch axis.
-        latent_dim: Number of linear code units, Gaussian in pre-training.
-        hidden_units: Units of the encoder's hidden layers; the decoder mirrors them.
-        cd_steps: Steps of Gibbs sampling of the contrastive divergence.
-        activation: Activation of the hidden layers, "sigmoid" (binary units in pre-training) or
-            "linear" (Gaussian units).
-        output: Activation of the decoder's output; "sigmoid" for data in [0, 1], "linear" for
-            standardised data.
-        encoder, decoder: Your own networks in place of the dense ones.
-        name: Name of the model.
-    """
-    encoder, decoder = networks.mlp(
-        input_shape,
-        latent_dim,
-        hidden_units,
-        activation=activation,
-        output=output,
-        encoder=encoder,
-        decoder=decoder,
-    )
-    return StackedBoltzmannMachines(encoder, decoder, cd_steps=cd_steps, name=name)

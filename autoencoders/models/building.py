@@ -1,0 +1,50 @@
+"""The builder of a card: an objective over a kind of network, with the arguments of both."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from autoencoders.autoencoder import Autoencoder
+from autoencoders.networks import ARCHITECTURES
+
+
+def composed(
+    objective: Callable[..., Autoencoder], network: str, defaults: Mapping[str, Any]
+) -> Callable[..., Autoencoder]:
+    """One function of keyword arguments: those of the network, then those of the objective.
+
+    Its signature (`inspect.signature`) is complete, and what it does is
+
+        objective(architecture(**its_arguments), **the_others)
+
+    Args:
+        objective: A function of `autoencoders.models`.
+        network: The name of an architecture, a key of `networks.ARCHITECTURES`.
+        defaults: The card's arguments; they win over the defaults of the two.
+    """
+    architecture = ARCHITECTURES[network]
+    names = {field.name for field in fields(architecture)}
+    defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in defaults.items()}
+    parameters = {
+        name: parameter.replace(
+            kind=parameter.KEYWORD_ONLY, default=defaults.get(name, parameter.default)
+        )
+        for function in (architecture, objective)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name != "network"
+    }
+
+    def build(**arguments: Any) -> Autoencoder:
+        bound = build.__signature__.bind(**arguments)
+        bound.apply_defaults()
+        ours = {name: value for name, value in bound.arguments.items() if name in names}
+        theirs = {name: value for name, value in bound.arguments.items() if name not in names}
+        return objective(architecture(**ours), **theirs)
+
+    build.__name__ = build.__qualname__ = objective.__name__
+    build.__doc__ = objective.__doc__
+    build.__signature__ = inspect.Signature(
+        list(parameters.values()), return_annotation=Autoencoder
+    )
+    return build
