@@ -72,6 +72,8 @@ class Architecture:
             raise ValueError(f"{kind} networks cannot tie weights: pass `tied_weights=False`.")
         if tied_weights:
             ends["tied_weights"] = True
+        ends["parameters"] = 1 if likelihood is None else likelihood.parameters
+        ends |= {"encoder": self.encoder, "decoder": self.decoder}
         return self.made(latent_dim, likelihood, **ends)
 
     def build_grid(self, code_dim: int, *, likelihood: Likelihood) -> Networks:
@@ -88,18 +90,13 @@ class Architecture:
     def made(
         self, latent_dim: int | Sequence[int], likelihood: Likelihood | None, **ends: Any
     ) -> Networks:
-        """What `build` gives: the part of it that differs from one architecture to another."""
+        """What `build` gives; `ends` are the arguments that every function of `networks` takes."""
         if self.encoder is None or self.decoder is None:
-            raise ValueError("An `Architecture` needs both networks: pass `encoder` and `decoder`.")
+            raise ValueError(
+                f"{type(self).__name__} describes no networks around a code of one vector: take "
+                "MLP, for instance, or pass both `encoder` and `decoder`."
+            )
         return {"encoder": self.encoder, "decoder": self.decoder}
-
-    def shared(self, likelihood: Likelihood | None) -> dict[str, Any]:
-        """The arguments that every function of `networks` takes."""
-        return {
-            "parameters": 1 if likelihood is None else likelihood.parameters,
-            "encoder": self.encoder,
-            "decoder": self.decoder,
-        }
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,6 @@ class MLP(Architecture):
 
     def made(self, latent_dim, likelihood, **ends):
         """As in `Architecture`; a `latent_dim` of several sizes is the shape of several vectors."""
-        ends |= self.shared(likelihood)
         encoder, decoder = mlp(
             self.input_shape, latent_dim, self.hidden_units, activation=self.activation, **ends
         )
@@ -160,14 +156,6 @@ class MLPGrid(Architecture):
             _, decoder = mlp(self.input_shape, code, mirrored, **ends)
         return {"encoder": encoder, "decoder": decoder}
 
-    def made(self, latent_dim, likelihood, **ends):
-        """Refused: the code of these networks is several vectors.
-
-        Raises:
-            ValueError: always.
-        """
-        raise ValueError("The code of MLPGrid networks is several vectors: take MLP for one.")
-
 
 @dataclass(frozen=True)
 class Conv(Architecture):
@@ -191,13 +179,12 @@ class Conv(Architecture):
     def made(self, latent_dim, likelihood, **ends):
         """As in `Architecture`."""
         ends |= {"kernel_size": self.kernel_size, "activation": self.activation}
-        ends |= self.shared(likelihood)
         encoder, decoder = self.function(self.input_shape, latent_dim, self.filters, **ends)
         return {"encoder": encoder, "decoder": decoder}
 
     def build_grid(self, code_dim, *, likelihood):
         """As in `Architecture`: the encoder ends with the features at each place."""
-        return self.made(code_dim, likelihood, code=False, grid=True)
+        return self.build(code_dim, likelihood=likelihood, code=False, grid=True)
 
 
 @dataclass(frozen=True)
@@ -266,7 +253,6 @@ class Recurrent(Architecture):
             teacher_forcing=self.teacher_forcing,
             likelihood=likelihood,
             masked=self.mask_value is not None,
-            **self.shared(likelihood),
             **ends,
         )
         return {"encoder": encoder, "decoder": decoder, "mask_value": self.mask_value}
@@ -292,7 +278,6 @@ class Recursive(Architecture):
 
     def made(self, latent_dim, likelihood, **ends):
         """As in `Architecture`."""
-        ends |= self.shared(likelihood)
         encoder, decoder = recursive(
             self.input_shape, latent_dim, self.units, activation=self.activation, **ends
         )
