@@ -53,7 +53,8 @@ def info(name):
     """The model's card, as a dict of its own.
 
     Returns:
-        `builder`, `family`, `description`, `paper`, `kwargs` (the builder's arguments),
+        `builder` and `network` (an objective and an architecture), `family`, `description`,
+        `paper`, `kwargs` (the arguments of both), `arguments` (what each of them does),
         `recipe` (dataset, optimizer, batch size, epochs, seed; of stacked models pretraining, too)
         and `weights` (by tag: file, sha256, size, dataset, arguments, recipe, and figures measured
         on the test set).
@@ -61,7 +62,7 @@ def info(name):
     Raises:
         ValueError: no model has that name; the message suggests the nearest.
     """
-    return copy.deepcopy(registry.card(name))
+    return {**copy.deepcopy(registry.card(name)), "arguments": registry.arguments(name)}
 
 
 def get(name, weights=None, *, compile=True, **overrides):

@@ -28,14 +28,14 @@ BATCH = 32
 
 # Where an architecture for series is checked as a whole.
 _SERIES = ("ae_conv1d", "ae_lstm", "ae_recursive", "vae_lstm")
-_SUFFIXES = {"mlp_grid": "mlp", "recurrent": "lstm"}
+_SUFFIXES = {"MLPGrid": "mlp", "Recurrent": "lstm"}
 
 
 def _is_variant(name):
     """Whether it is other arguments of an objective, or the twin of a dense model."""
     card = registry.card(name)
     objective = card["builder"].removesuffix("_ae")
-    network = _SUFFIXES.get(card["network"], card["network"])
+    network = _SUFFIXES.get(card["network"], card["network"].lower())
     twin = network != "mlp" and f"{objective}_mlp" in autoencoders.list_models()
     return name not in _SERIES and (twin or name != f"{objective}_{network}")
 

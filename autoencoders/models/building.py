@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from autoencoders import networks
 from autoencoders.autoencoder import Autoencoder
-from autoencoders.networks import ARCHITECTURES
 
 
 def composed(
@@ -20,10 +20,10 @@ def composed(
 
     Args:
         objective: A function of `autoencoders.models`.
-        network: The name of an architecture, a key of `networks.ARCHITECTURES`.
+        network: The name of a `networks.Architecture`, such as "Conv".
         defaults: The card's arguments; they win over the defaults of the two.
     """
-    architecture = ARCHITECTURES[network]
+    architecture = getattr(networks, network)
     names = {field.name for field in fields(architecture)}
     defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in defaults.items()}
     parameters = {
@@ -43,7 +43,6 @@ def composed(
         return objective(architecture(**ours), **theirs)
 
     build.__name__ = build.__qualname__ = objective.__name__
-    build.__doc__ = objective.__doc__
     build.__signature__ = inspect.Signature(
         list(parameters.values()), return_annotation=Autoencoder
     )

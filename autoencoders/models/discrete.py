@@ -35,17 +35,17 @@ def vq_vae(
 ) -> Autoencoder:
     """Vector-quantised variational autoencoder: a grid of codes.
 
+    Networks of your own are an encoder to features `(batch, ..., channels)`, each place of which
+    gets a code, and a decoder from `(batch, ..., code_dim)`.
+
     Args:
-        network, name: As in `ae`. Networks of your own: an encoder to features
-            `(batch, ..., channels)`, each place of which gets a code, and a decoder from
-            `(batch, ..., code_dim)`.
+        network, name: As in `ae`.
         num_codes: Vectors in the codebook.
         code_dim: Their size.
         commitment: Weight of the features' distance from their codes.
         decay: Decay of the moving averages that are the codebook; None trains it by gradient.
         revive: The share of an even use below which a code starts again; None for never.
-        likelihood: p(x|z), as in `vae`, such as `losses.Gaussian(stddev)` with the data's
-            deviation.
+        likelihood: As in `vae`. For instance `losses.Gaussian(stddev)` with the data's deviation.
     """
     likelihood = losses.get(likelihood)
     bottleneck = {"commitment": commitment, "decay": decay, "revive": revive, "name": "bottleneck"}
@@ -83,9 +83,11 @@ def dvae(
     A batch has as many logits as rows, places and codes multiplied, several times over: with
     8,192 codes, halve the height and width of images once more rather than once less.
 
+    Networks of your own are those of `vq_vae`; without a codebook the decoder is one from
+    `(batch, ..., num_codes)`.
+
     Args:
-        network, name: As in `vq_vae`; without a codebook the decoder is one from
-            `(batch, ..., num_codes)`.
+        network, name: As in `ae`.
         num_codes: Categories of each variable.
         code_dim: Size of the codebook's vectors, and of the features of each variable; None for
             no codebook.

@@ -25,7 +25,7 @@ from keras import ops
 
 from autoencoders import layers
 from autoencoders.autoencoder import Autoencoder
-from autoencoders.networks import MLP, Architecture, Conv, Recursive
+from autoencoders.networks import MLP, Architecture, Conv, Recurrent, Recursive
 from autoencoders.registry import register
 
 
@@ -66,9 +66,10 @@ def kl_sparse_ae(
 ) -> Autoencoder:
     """Autoencoder whose code units are rarely active, each about as often.
 
+    The code of an encoder of your own must lie between 0 and 1.
+
     Args:
-        network, output, name: As in `ae`. The code of an encoder of your own must lie between 0
-            and 1.
+        network, output, name: As in `ae`.
         latent_dim: Number of sigmoid code units.
         sparsity: The mean activation ρ that every code unit is to have.
         weight: Weight of the penalty.
@@ -101,12 +102,13 @@ def k_sparse_ae(
         k: Code units kept while training.
         inference_k: Code units kept by `encode` and `predict`; `k` unless given.
         tied_weights: Whether the decoder's kernels are the encoder's, transposed; otherwise that of
-            its first dense layer begins so, by which fewer units never fire (Gao et al., "Scaling
-            and evaluating sparse autoencoders", 2024, arXiv:2406.04093). Of no effect where one of
-            the networks is your own.
+            the first dense layer of dense and convolutional decoders begins so, by which fewer
+            units never fire (Gao et al., "Scaling and evaluating sparse autoencoders", 2024,
+            arXiv:2406.04093). Of no effect where one of the networks is your own.
     """
     parts = network.build(latent_dim, output=output, tied_weights=tied_weights)
-    if not tied_weights and network.encoder is None and network.decoder is None:
+    own = network.encoder is not None or network.decoder is not None
+    if isinstance(network, (MLP, Conv)) and not (tied_weights or own):
         dense = keras.layers.Dense
         first = next(layer for layer in parts["decoder"].layers if isinstance(layer, dense))
         first.kernel.assign(ops.transpose(parts["encoder"].get_layer("code").kernel))
@@ -117,7 +119,7 @@ def k_sparse_ae(
 
 @register
 def contractive_ae(
-    network: MLP | Conv | Recursive,
+    network: MLP | Conv | Recurrent | Recursive,
     latent_dim: int = 256,
     *,
     weight: float = 1e-3,

@@ -5,7 +5,6 @@ of `autoencoders.models` build their models from.
 """
 
 from autoencoders.networks.architectures import (
-    ARCHITECTURES,
     MLP,
     Architecture,
     Conv,
@@ -22,7 +21,6 @@ from autoencoders.networks.recursive import RecursiveDecoder, RecursiveEncoder, 
 from autoencoders.networks.sequences import SequenceDecoder
 
 __all__ = [
-    "ARCHITECTURES",
     "MLP",
     "Architecture",
     "Conv",

@@ -239,6 +239,8 @@ class Recurrent(Architecture):
     teacher_forcing: bool = False
     mask_value: float | None = None
 
+    activation: ClassVar[str] = "tanh"
+
     def made(self, latent_dim, likelihood, **ends):
         """As in `Architecture`."""
         encoder, decoder = recurrent(
@@ -282,13 +284,3 @@ class Recursive(Architecture):
             self.input_shape, latent_dim, self.units, activation=self.activation, **ends
         )
         return {"encoder": encoder, "decoder": decoder, "mask_value": self.mask_value}
-
-
-ARCHITECTURES: dict[str, type[Architecture]] = {
-    "mlp": MLP,
-    "mlp_grid": MLPGrid,
-    "conv": Conv,
-    "conv1d": Conv1D,
-    "recurrent": Recurrent,
-    "recursive": Recursive,
-}

@@ -171,13 +171,15 @@ def semi_supervised_aae(
 ) -> SemiSupervisedAdversarialAutoencoder:
     """Semi-supervised adversarial autoencoder.
 
+    Networks of your own are an encoder to features, linear maps of which give class and style, and
+    a decoder from `num_classes + latent_dim` units.
+
     Args:
-        network, output, name: As in `ae`. Networks of your own: an encoder to features, linear maps
-            of which give class and style, and a decoder from `num_classes + latent_dim`.
+        network, output, name: As in `ae`.
         latent_dim: Number of linear style units.
         num_classes: Number of classes; labels are integers from 0, and −1 where there is none.
         discriminator_units: Units of the hidden layers of both discriminators.
-        prior: The distribution that the style is to follow, as in `aae`.
+        prior: As in `aae`. It is the style that follows it.
     """
     encoder = network.build(latent_dim, code=False)["encoder"]
     parts = network.build(num_classes + latent_dim, output=output)

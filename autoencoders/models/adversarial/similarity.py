@@ -128,7 +128,7 @@ def vae_gan(
     """VAE-GAN of images.
 
     Args:
-        network: As in `vae`; the discriminator has its filters and kernels, too.
+        network: As in `vae`. The discriminator has its filters and kernels, too.
         latent_dim, beta, name: As in `vae`.
         gamma: Weight of the reconstruction for the decoder, beside fooling the discriminator.
         output: Activation of the decoder's output: "sigmoid" for images in [0, 1].

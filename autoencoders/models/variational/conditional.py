@@ -116,9 +116,10 @@ def cvae(
 ) -> ConditionalAutoencoder:
     """Conditional variational autoencoder.
 
+    A decoder of your own is one from `latent_dim + num_classes` units.
+
     Args:
-        network, latent_dim, beta, warm_up, free_bits, num_samples, likelihood, name: As in `vae`. A
-            decoder of your own is one from `latent_dim + num_classes`.
+        network, latent_dim, beta, warm_up, free_bits, num_samples, likelihood, name: As in `vae`.
         num_classes: Number of classes; labels are integers from 0.
     """
     likelihood = losses.get(likelihood)

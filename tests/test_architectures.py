@@ -1,0 +1,180 @@
+"""Any objective on any network: architectures as values, and the names that are made of both."""
+
+import inspect
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import autoencoders
+from autoencoders import models, networks, registry
+
+IMAGE, SERIES = (8, 8, 1), (9, 2)
+VECTORS = [
+    networks.MLP(IMAGE, 16),
+    networks.Conv(IMAGE, (4, 4)),
+    networks.Conv1D(SERIES, (4,), 3),
+    networks.Recurrent(SERIES, 8),
+    networks.Recursive(SERIES, 8),
+]
+GRIDS = [networks.MLPGrid(IMAGE, 3, 16), networks.Conv(IMAGE, (4, 4)), networks.Conv1D(SERIES, 4)]
+ARGUMENTS = {
+    "k_sparse_ae": {"latent_dim": 6, "k": 2, "tied_weights": False},
+    "contractive_ae": {"latent_dim": 3, "tied_weights": False},
+    "vamp_vae": {"num_pseudo_inputs": 4},
+    "aae": {"discriminator_units": 8},
+    "semi_supervised_aae": {"discriminator_units": 8},
+    "factor_vae": {"discriminator_units": 8},
+    "dvae": {"num_codes": 5},
+}
+
+
+def _pairs():
+    for name in models.__all__:
+        if name == "vae_gan":  # its discriminator has the filters of the networks
+            yield name, VECTORS[1]
+        elif name not in ("stacked_ae", "stacked_rbm"):  # pre-training goes by dense layers
+            for network in GRIDS if name in ("vq_vae", "dvae") else VECTORS:
+                yield name, network
+        else:
+            yield name, VECTORS[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [pytest.param(*pair, id=f"{pair[0]}-{type(pair[1]).__name__}") for pair in _pairs()],
+)
+def test_an_objective_takes_any_network(name, network):
+    model = getattr(models, name)(network, **ARGUMENTS.get(name, {}))
+    x = np.random.default_rng(0).random((4, *network.input_shape), "float32")
+    given = (x, np.arange(4)) if model.needs_labels else x
+    assert model(given).shape == x.shape
+    assert model.encode(given).shape[1:] == model.latent_shape
+
+
+def test_a_name_is_an_objective_over_an_architecture():
+    weights = []
+    for build in (
+        lambda: autoencoders.get("vae_conv", input_shape=IMAGE, filters=(4, 8), beta=2.0),
+        lambda: models.vae(networks.Conv(IMAGE, (4, 8)), latent_dim=10, beta=2.0),
+    ):
+        keras.utils.set_random_seed(0)
+        model = build()
+        model.build((None, *IMAGE))
+        assert model.bottleneck.beta == 2.0
+        weights.append(model.get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_builders_signature_is_complete_and_has_the_cards_defaults():
+    for name in autoencoders.list_models():
+        card = autoencoders.info(name)
+        build = registry.builder(name)
+        parameters = inspect.signature(build).parameters
+        for argument, value in card["kwargs"].items():
+            default = parameters[argument].default
+            assert (list(default) if isinstance(default, tuple) else default) == value
+        assert parameters["name"].default == name
+        assert {p.kind for p in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
+        assert all(f"    {argument}: " in build.__doc__ for argument in parameters)
+    with pytest.raises(TypeError, match="latent_dims"):
+        registry.builder("vae_mlp")(latent_dims=3)
+
+
+def test_info_says_what_each_argument_does():
+    for name in autoencoders.list_models():
+        lines = autoencoders.info(name)["arguments"]
+        assert set(lines) == set(inspect.signature(registry.builder(name)).parameters), name
+        # References are followed, so that each line stands for itself.
+        assert all(len(line) > 4 and "As in" not in line for line in lines.values()), name
+    assert "KL" in autoencoders.info("cvae_conv")["arguments"]["beta"]
+
+
+def test_info_of_a_model_of_ones_own_says_what_its_docstring_says(monkeypatch):
+    monkeypatch.setattr(registry, "_user_cards", {})
+    monkeypatch.setattr(registry, "_builders", dict(registry._builders))
+
+    @autoencoders.register
+    def mine(latent_dim=3):
+        """My autoencoder.
+
+        Args:
+            latent_dim: Number of
+                code units.
+
+        Returns:
+            A model.
+        """
+        return models.ae(networks.MLP((4,)), latent_dim)
+
+    assert autoencoders.info("mine")["arguments"] == {"latent_dim": "Number of code units."}
+    assert autoencoders.get("mine").latent_shape == (3,)
+
+
+def test_an_objective_of_ones_own_goes_with_any_architecture(monkeypatch):
+    monkeypatch.setattr(registry, "_user_cards", {})
+    monkeypatch.setattr(registry, "_builders", dict(registry._builders))
+
+    def halved(network, latent_dim=3, *, name="halved"):
+        """Half an autoencoder.
+
+        Args:
+            network: The networks.
+            latent_dim: Number of code units.
+            name: Name of the model.
+        """
+        return models.ae(network, latent_dim, name=name)
+
+    autoencoders.register(halved, name="halved_mlp", network="MLP", kwargs={"hidden_units": (5,)})
+    autoencoders.register(halved, name="halved_conv", network="Conv", kwargs={"filters": 4})
+    model = autoencoders.get("halved_mlp", input_shape=(6,))
+    assert model.encoder.get_layer("hidden_1").units == 5
+    assert autoencoders.get("halved_conv").latent_shape == (3,)
+    assert autoencoders.info("halved_conv")["arguments"]["latent_dim"] == "Number of code units."
+    assert "filters" in autoencoders.info("halved_conv")["arguments"]
+    with pytest.raises(ValueError, match=r"Unknown network 'Conf'\. Did you mean 'Conv'"):
+        autoencoders.register(halved, name="halved_conf", network="Conf")
+
+
+def test_networks_that_do_not_suit_an_objective_are_refused():
+    with pytest.raises(ValueError, match="Conv networks cannot tie weights: pass `tied_weights="):
+        models.contractive_ae(networks.Conv(IMAGE))
+    with pytest.raises(ValueError, match=r"MLP networks have one vector as their code.*MLPGrid"):
+        models.vq_vae(networks.MLP(IMAGE))
+    with pytest.raises(ValueError, match="MLPGrid describes no networks around a code of one"):
+        models.vae(networks.MLPGrid(IMAGE))
+    with pytest.raises(ValueError, match="pass both `encoder` and `decoder`"):
+        models.ae(networks.Architecture(IMAGE))
+
+
+def test_networks_of_ones_own_need_no_description():
+    encoder = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
+    decoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(6)])
+    model = models.vae(networks.Architecture((6,), encoder=encoder, decoder=decoder), latent_dim=2)
+    assert model.encoder is encoder
+    assert model(np.zeros((3, 6), "float32")).shape == (3, 6)
+
+
+def test_padding_reaches_every_objective():
+    network = networks.Recurrent(SERIES, 8, mask_value=-1.0)
+    x = np.random.default_rng(0).random((4, *SERIES), "float32")
+    padded = np.concatenate([x, np.full((4, 3, 2), -1.0, "float32")], axis=1)
+    for objective in (models.ae, models.denoising_ae, models.vae, models.wae, models.aae):
+        model = objective(networks.Recurrent((None, 2), 8, mask_value=-1.0), latent_dim=3)
+        assert model.mask_value == network.mask_value
+        whole, cut = model.predict(padded, verbose=0), model.predict(x, verbose=0)
+        np.testing.assert_allclose(whole[:, : SERIES[0]], cut, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(whole[:, SERIES[0] :], padded[:, SERIES[0] :])
+
+
+def test_asking_for_arguments_imports_no_keras():
+    import subprocess
+
+    code = (
+        "import sys, autoencoders; autoencoders.info('vae_mlp')['arguments'];"
+        "print('keras' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
