@@ -11,9 +11,10 @@ from autoencoders.distributions.priors import described
 from autoencoders.layers import Bottleneck
 from autoencoders.networks import tie
 from autoencoders.serialization import PACKAGE
-from autoencoders.training import health, randomness
+from autoencoders.training import state
+from autoencoders.training.expectation import Expectation
 from autoencoders.training.phased_model import PhasedModel, overridden
-from autoencoders.training.rows import RowRunner
+from autoencoders.training.row_runner import RowRunner
 
 
 def _is_bottleneck(name, value):
@@ -150,7 +151,7 @@ class Autoencoder(Declared, PhasedModel):
             sizes = zip(self._row_shape, output_shape, strict=True)
             self._row_shape = tuple(out if own is None else own for own, out in sizes)
         row = self._zeros()
-        with randomness.afresh(self):
+        with state.afresh(self):
             code, reconstruction = self.run_parts(self.inputs_of(self._example()), training=False)
             # Sizes of the code that follow open sizes of the input are open, too.
             other = code
@@ -207,7 +208,7 @@ class Autoencoder(Declared, PhasedModel):
     def expectation(self):
         """The shape the model was built for, and the range its likelihood supports."""
         support = losses.Likelihood.support if self.likelihood is None else self.likelihood.support
-        return health.Expectation(self._row_shape, support, self.labels, self.mask_value)
+        return Expectation(self._row_shape, support, self.labels, self.mask_value)
 
     @property
     def row_shape(self):

@@ -11,7 +11,7 @@ from keras import ops
 
 from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.networks import SequenceDecoder
-from autoencoders.training import health
+from autoencoders.training.expectation import Expectation
 
 
 def encode(self, x):
@@ -124,7 +124,7 @@ def over_rows(self, name, function, x, *, codes=False, batch_size=None):
         return function(x if codes else self.inputs_of(x))
     self.ensure_built(None if codes else x)
     if codes:
-        arrays = health.Expectation(self.latent_shape, labels=self.labels).inputs(x, "z")
+        arrays = Expectation(self.latent_shape, labels=self.labels).inputs(x, "z")
     else:
         arrays = self.expectation.inputs(x)
     # Labels stay the integers that they are.

@@ -7,7 +7,8 @@ import warnings
 
 import keras
 
-from autoencoders.training.step import Phase, keras_loss
+from autoencoders.training.loss_terms import keras_loss
+from autoencoders.training.step import Phase
 
 
 def reconstruction_terms(self):
@@ -99,7 +100,7 @@ def review(self, logs):
             "active (their posterior mean varies from row to row), so its reconstructions and "
             "codes say little about the input. Less weight on the KL helps: a smaller `beta`, "
             "`warm_up` or `free_bits`.",
-            stacklevel=3,
+            stacklevel=5,
         )
 
 

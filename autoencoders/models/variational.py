@@ -38,7 +38,7 @@ from autoencoders.autoencoder.discriminated import DiscriminatedAutoencoder, cro
 from autoencoders.distributions.priors import described
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
-from autoencoders.training import health
+from autoencoders.training.labels import Labels
 
 
 @register
@@ -596,7 +596,7 @@ class ConditionalAutoencoder(Autoencoder):
     @property
     def labels(self):
         """The labels that the model needs."""
-        return health.Labels(self.num_classes)
+        return Labels(self.num_classes)
 
     def features(self, inputs, training, corrupt=True):
         """As in `Autoencoder`, with the class behind them."""

@@ -4,13 +4,22 @@ Each becomes one `Source`. Keras's loops are then given what the source says, an
 its feed, where it has one: Keras iterates over the numbers of steps alone (`keras_hooks`).
 """
 
+from __future__ import annotations
+
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import keras
+import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from autoencoders.training import shuffle
-from autoencoders.training.fused import Feed
+from autoencoders.training.expectation import has_shape
+from autoencoders.training.fused.feed import Feed
+from autoencoders.types import Data, Shape
+
+if TYPE_CHECKING:
+    from autoencoders.training.phased_model import PhasedModel
 
 
 class Source(NamedTuple):
@@ -24,22 +33,48 @@ class Source(NamedTuple):
         counter: `shuffle.EpochCounter`, for training whose epochs have an order; otherwise None.
     """
 
-    given: dict
+    given: dict[str, Any]
     feed: Feed | None = None
     checked: bool = False
     counter: shuffle.EpochCounter | None = None
 
 
-def is_array(x):
+@runtime_checkable
+class OrdersItself(Protocol):
+    """Batches that know the order of each epoch, as `datasets.batches.Batches` do."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Take note that this epoch of the model's life begins, counted from 0."""
+
+
+def is_array(x: Data) -> bool:
     """Whether these are arrays, which are checked whole, and not a pipeline."""
-    return hasattr(x, "shape") or isinstance(x, (list, tuple))
+    return has_shape(x) or isinstance(x, (list, tuple))
 
 
-def training(model, x, y, sample_weight, *, batch_size, in_order, steps_per_epoch, held_out):
+def batch_shape(x: Data) -> Shape | None:
+    """The shape of the batches of arrays or of a `tf.data` pipeline; None where x does not tell."""
+    if isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)):
+        x = x.element_spec
+    rows = keras.utils.unpack_x_y_sample_weight(x)[0]
+    return (None, *rows.shape[1:]) if has_shape(rows) else None
+
+
+def training(
+    model: PhasedModel,
+    x: Data,
+    y: Data,
+    sample_weight: ArrayLike | None,
+    *,
+    batch_size: int | None,
+    in_order: bool,
+    steps_per_epoch: int | None,
+    held_out: float,
+) -> tuple[Source, tuple | None]:
     """What `fit` reads, and the rows that are held out of it.
 
     Args:
-        model: `PhasedModel`.
+        model: The model that reads it.
         x, y, sample_weight, batch_size, steps_per_epoch: As in `fit`.
         in_order: Whether arrays are not to be shuffled.
         held_out: The share of the last rows that is not trained on.
@@ -58,7 +93,7 @@ def training(model, x, y, sample_weight, *, batch_size, in_order, steps_per_epoc
     if held_out:
         raise ValueError("`validation_split` divides arrays; pass `validation_data` instead.")
     given = {"x": x, "y": y, "sample_weight": sample_weight, "steps_per_epoch": steps_per_epoch}
-    if not hasattr(x, "begin_epoch"):
+    if not isinstance(x, OrdersItself):
         # A `PyDataset` is shuffled by Keras; other pipelines shuffle by themselves, and Keras
         # would say so.
         shuffled = not in_order and isinstance(x, keras.utils.PyDataset)
@@ -87,11 +122,11 @@ def _ordered(model, arrays, batch_size, in_order, steps_per_epoch):
     return Source({"x": x, "shuffle": False}, feed, True, counter)
 
 
-def validation(model, data, batch_size, steps):
+def validation(model: PhasedModel, data: Data, batch_size: int | None, steps: int | None) -> Source:
     """What `fit` evaluates on after an epoch: a `Source` of Keras's arguments.
 
     Args:
-        model: `PhasedModel`.
+        model: The model that reads it.
         data: `validation_data` as in `fit`, or None.
         batch_size, steps: As `validation_batch_size` and `validation_steps` in `fit`.
     """
@@ -112,8 +147,25 @@ def validation(model, data, batch_size, steps):
     return Source(given, feed)
 
 
-def evaluation(model, x, y, sample_weight, batch_size, steps):
-    """What `evaluate` reads: a `Source`; the arguments are those of `evaluate`."""
+def evaluation(
+    model: PhasedModel,
+    x: Data,
+    y: Data,
+    sample_weight: ArrayLike | None,
+    batch_size: int | None,
+    steps: int | None,
+    within_fit: bool = False,
+) -> Source:
+    """What `evaluate` reads: a `Source`; the arguments are those of `evaluate`.
+
+    Args:
+        model: The model that reads it.
+        x, y, sample_weight, batch_size, steps: As in `evaluate`.
+        within_fit: Whether `fit` calls, with what `validation` gave it: checked, if it is arrays.
+    """
+    if within_fit:
+        given = {"x": x, "y": y, "sample_weight": sample_weight, "batch_size": batch_size}
+        return Source({**given, "steps": steps}, model._validation_feed, is_array(x))
     feed = None
     if checked := is_array(x):
         arrays = model.expectation.arrays(x, y, sample_weight)
@@ -126,7 +178,7 @@ def evaluation(model, x, y, sample_weight, batch_size, steps):
     return Source({**given, "steps": steps}, feed, checked)
 
 
-def prediction(model, x, batch_size, steps):
+def prediction(model: PhasedModel, x: Data, batch_size: int | None, steps: int | None) -> Source:
     """What `predict` reads: a `Source`; the arguments are those of `predict`."""
     feed = None
     if checked := is_array(x):

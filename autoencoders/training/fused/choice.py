@@ -7,6 +7,7 @@ the model; a resumed run (`initial_epoch`) keeps it.
 """
 
 import math
+from types import MethodType
 from typing import NamedTuple
 
 import keras
@@ -125,8 +126,12 @@ def _sees_batches(callback):
     if type(callback) in (keras.callbacks.ProgbarLogger, keras.callbacks.TerminateOnNaN):
         return False
     return getattr(callback, "every_batch", True) and any(
-        getattr(getattr(callback, hook), "__func__", None)
-        is not getattr(keras.callbacks.Callback, hook)
+        replaced(callback, hook, keras.callbacks.Callback)
         for loop in ("", "train_", "test_", "predict_")
         for hook in (f"on_{loop}batch_begin", f"on_{loop}batch_end")
     )
+
+
+def replaced(instance: object, name: str, base: type) -> bool:
+    """Whether an object has another method of this name than the base class gives it."""
+    return getattr(instance, name) != MethodType(getattr(base, name), instance)

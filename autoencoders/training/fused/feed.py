@@ -1,23 +1,10 @@
-"""Many steps in one program.
-
-A step of a small model spends most of its time around its arithmetic: in Python, in the input
-pipeline, in launching a program. Here the arrays stay on the device, a chunk of whole batches is
-gathered at a time, and one compiled program loops the model's step over the chunk. Keras's own
-loop goes on around it as it does with `steps_per_execution`. (Gathering inside the XLA program is
-far slower on a CPU, where XLA copies the whole data for every step.)
-
-However many of a chunk's steps a launch runs, it is the same program that runs them: how often
-Keras's loop looks in does not change a single bit.
-"""
+"""Arrays on the device, handed out as chunks of whole batches."""
 
 import math
-from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
-
-from autoencoders.training.graphs import Graphs
 
 # A chunk is large enough that launching costs next to nothing, small enough to stay in cache and
 # to let the progress bar move.
@@ -169,105 +156,3 @@ def _aligned(shape, dtype):
     memory = np.empty(size + 64, "uint8")
     start = -memory.ctypes.data % 64
     return memory[start : start + size].view(dtype).reshape(shape)
-
-
-class Programs(Graphs):
-    """A model's steps as loops over chunks."""
-
-    def updates(self, name, step, result, spec, xla=False, own_graph=False):
-        """A program that runs a step over a chunk, for what it does to the model's variables.
-
-        Args:
-            name: What the step is, to find its program again.
-            step: Function of a batch.
-            result: Function of nothing, for what the program returns in the end.
-            spec: The batch's, as `Feed.spec` gives it. XLA wants one with a size.
-            xla: Whether XLA compiles the program.
-            own_graph: Whether that is of a step traced for XLA, which does a few operations
-                otherwise; if not, it is of the graph that runs without XLA as well.
-
-        Returns:
-            Concrete function of a chunk and the span of batches in it.
-        """
-
-        def loop(chunk, begin, end):
-            def body(number):
-                step(tuple(part[number] for part in chunk))
-                return (number + 1,)
-
-            tf.while_loop(lambda number: number < end, body, (begin,))
-            return result()
-
-        if not (xla and own_graph):
-            loop = self._program((name, spec), loop, spec)
-        if not xla:
-            return loop
-        return self._program((name, spec, "xla"), loop, spec, jit_compile=True)
-
-    def outputs(self, name, step, spec, dtype):
-        """A program that runs a step over a chunk, for what it returns: rows of this dtype."""
-
-        def loop(chunk, begin, end):
-            chunk = tuple(part[begin:end] for part in chunk)
-            rows = tf.map_fn(step, chunk, fn_output_signature=dtype, parallel_iterations=1)
-            return tf.reshape(rows, tf.concat([[-1], tf.shape(rows)[2:]], axis=0))
-
-        return self._program((name, spec), loop, spec)
-
-    def _program(self, key, loop, spec, jit_compile=None):
-        def make():
-            chunk = tuple(tf.TensorSpec((None, *part.shape), part.dtype) for part in spec)
-            number = tf.TensorSpec((), tf.int32)
-            program = tf.function(loop, jit_compile=jit_compile, autograph=False)
-            return program.get_concrete_function(chunk, number, number)
-
-        return self.get(key, make)
-
-
-class Contents(NamedTuple):
-    """What a program is made of.
-
-    Attributes:
-        operations: The types of its operations, those of functions that it calls included.
-        draws: How many uniform and normal random numbers a step draws.
-        slow_draws: How many of them are drawn in a way that XLA compiles badly for CPUs. Keras's
-            own layers do, and whatever else calls `keras.random`; see `draws`.
-    """
-
-    operations: frozenset
-    draws: int = 0
-    slow_draws: int = 0
-
-
-# What makes the key of a generator that TensorFlow selects. XLA computes it anew for every number.
-_SELECTS = "StatelessRandomGetKeyCounter"
-_DRAWS = (
-    "StatelessRandomNormalV2",
-    "StatelessRandomUniformV2",
-    "StatelessRandomUniformIntV2",
-    "StatelessTruncatedNormalV2",
-)
-
-
-def contents(program, batch_size):
-    """The `Contents` of a program whose batches have this size."""
-    definition = program.graph.as_graph_def(add_shapes=True)
-    functions = [definition.node, *(function.node_def for function in definition.library.function)]
-    operations, draws, slow_draws = set(), 0, 0
-    for nodes in functions:
-        operations.update(node.op for node in nodes)
-        keys = {node.name for node in nodes if node.op == _SELECTS}
-        for node in nodes:
-            if node.op in _DRAWS:
-                size = _size(node, batch_size)
-                draws += size
-                slow_draws += size * any(name.partition(":")[0] in keys for name in node.input)
-    return Contents(frozenset(operations), draws, slow_draws)
-
-
-def _size(node, batch_size):
-    """How many numbers an operation puts out; a size that is not known is the batch's."""
-    shapes = node.attr["_output_shapes"].list.shape
-    if not shapes or shapes[0].unknown_rank:
-        return batch_size
-    return math.prod(batch_size if d.size < 0 else d.size for d in shapes[0].dim)

@@ -7,11 +7,13 @@ gives up the check of values from pipelines.
 """
 
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.sparse import issparse
 
 _NON_FINITE = "must be finite, but a batch holds NaN or infinity. Drop or impute such rows."
 
@@ -97,7 +99,7 @@ class Expectation:
 
     def spec(self, dtype, shape, name):
         """Raise a ValueError unless batches of this dtype and shape are expected."""
-        if getattr(shape, "rank", 0) is not None:
+        if not (isinstance(shape, tf.TensorShape) and shape.rank is None):
             shape = tuple(shape)
             if not shape or not self._fits(shape[1:]):
                 hint = (
@@ -110,7 +112,7 @@ class Expectation:
                 raise ValueError(
                     f"`{name}` must have shape {self._described()}, got {shape}. {hint}"
                 )
-        dtype = str(getattr(dtype, "name", dtype))
+        dtype = dtype if isinstance(dtype, str) else dtype.name
         if not dtype.startswith(("float", "bfloat")):
             hint = {
                 "uint8": f"Scale images to [0, 1]: `{name}.astype('float32') / 255`.",
@@ -163,7 +165,7 @@ class Expectation:
 
     def tensor(self, data, name):
         """One batch inside a step, at Keras's precision, which nothing reads unless finite."""
-        if not hasattr(data, "shape"):
+        if not has_shape(data):
             raise ValueError(f"`{name}` must be one dense array, got a {type(data).__name__}.")
         self.spec(data.dtype, data.shape, name)
         data = tf.cast(data, keras.config.floatx())
@@ -179,64 +181,13 @@ class Expectation:
         )
 
 
-class Labels:
-    """The class labels that a model takes beside x: integers from 0.
-
-    Args:
-        num_classes: How many classes there are.
-        needed: Whether every row has one; otherwise −1 stands for none.
-    """
-
-    def __init__(self, num_classes, needed=True):
-        self.num_classes = num_classes
-        self.needed = needed
-
-    def array(self, labels, rows):
-        """The labels of so many rows, `(rows,)`, as int32.
-
-        Raises:
-            ValueError: what was expected and what was given.
-        """
-        if labels is None and not self.needed:
-            return np.full(rows, -1, "int32")
-        labels = None if labels is None else np.asarray(labels)
-        if labels is None or labels.dtype.kind not in "iu" or labels.shape != (rows,):
-            given = "none" if labels is None else f"{labels.dtype} of shape {labels.shape}"
-            raise ValueError(f"{self._described()}, one for each of {rows} rows; got {given}.")
-        if rows and (labels.min() < self._lowest or labels.max() >= self.num_classes):
-            raise ValueError(f"{self._described()}; got {labels.min()} to {labels.max()}.")
-        return labels.astype("int32")
-
-    def array_or_one(self, labels, rows):
-        """As `array`; one label stands for all rows."""
-        if np.ndim(labels) == 0 and labels is not None:
-            labels = np.full(rows, labels)
-        return self.array(labels, rows)
-
-    def tensor(self, labels, x):
-        """The labels of a batch inside a step, asserted before they are read."""
-        if labels is None and not self.needed:
-            return tf.fill(tf.shape(x)[:1], -1)
-        labels = None if labels is None else tf.convert_to_tensor(labels)
-        if labels is None or not labels.dtype.is_integer or labels.shape.rank not in (1, None):
-            raise ValueError(f"{self._described()}, one for each row.")
-        labels = tf.cast(labels, tf.int32)
-        inside = tf.reduce_all((labels >= self._lowest) & (labels < self.num_classes))
-        message = f"{self._described()} for all rows."
-        with tf.control_dependencies([tf.debugging.Assert(inside, [message])]):
-            return tf.identity(labels)
-
-    @property
-    def _lowest(self):
-        return 0 if self.needed else -1
-
-    def _described(self):
-        without = "" if self.needed else " (-1: none)"
-        return f"Labels must be integers from 0 to {self.num_classes - 1}{without}"
+def has_shape(data: object) -> bool:
+    """Whether this is one array of whatever library: NumPy's, a tensor, a data frame."""
+    return hasattr(data, "shape")
 
 
 @contextmanager
-def value_errors():
+def value_errors() -> Iterator[None]:
     """Turn the assertions of `Expectation.tensors` into the ValueError they stand for."""
     try:
         yield
@@ -252,8 +203,8 @@ def value_errors():
 
 
 def _as_array(data, name):
-    if isinstance(data, (list, tuple)) or hasattr(data, "tocsr") or not hasattr(data, "shape"):
-        pipeline = hasattr(data, "element_spec") or hasattr(data, "__next__")
+    if isinstance(data, (list, tuple)) or issparse(data) or not has_shape(data):
+        pipeline = isinstance(data, (tf.data.Dataset, Iterator))
         hint = (
             "Pipelines do for `fit`, `evaluate` and `predict` alone."
             if pipeline

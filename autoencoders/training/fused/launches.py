@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from autoencoders.training import choice
-from autoencoders.training.fused import Feed, Programs, contents
+from autoencoders.training.fused import choice
+from autoencoders.training.fused.feed import Feed
+from autoencoders.training.fused.programs import Programs, contents
 
 
 class Launch(NamedTuple):
@@ -73,7 +74,7 @@ class Launches:
             or tf.config.functions_run_eagerly()
             or model._distribute_strategy is not None
             or tf.distribute.has_strategy()
-            or getattr(getattr(model, name), "__func__", None) is not getattr(self._base, name)
+            or choice.replaced(model, name, self._base)
             or model.logs_of_its_own
         )
         return None if keras_runs_it else Feed(arrays, order, steps)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from autoencoders.training.backend import needs_tensorflow
-from autoencoders.training.graphs import Graphs
+from autoencoders.training.fused.programs import Graphs
 
 # Rows at once: enough that launching a program costs little, few enough to stay in cache.
 _BATCH_BYTES = 2**22
