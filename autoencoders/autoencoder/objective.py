@@ -93,8 +93,10 @@ def reconstruction_loss(self, batch, encoding, output):
 def review(self, logs):
     """Warn if training ended in posterior collapse: a latent space that the decoder ignores."""
     active = logs.get("active_units")
-    units = getattr(self.bottleneck, "latent_dim", 0)
-    if active is not None and active < max(0.5, 0.1 * units):
+    if active is None:
+        return
+    units = self.latent_shape[-1]
+    if active < max(0.5, 0.1 * units):
         warnings.warn(
             f"Posterior collapse: {active:.0f} of {units} latent units of {self.name!r} are "
             "active (their posterior mean varies from row to row), so its reconstructions and "

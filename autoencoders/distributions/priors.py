@@ -58,15 +58,20 @@ class Prior:
 
 
 class _Foreign(Prior):
-    """An object with a `sample` of its own: it may have the rest as well."""
+    """An object with a `sample` of its own, which may have the rest as well."""
 
     has_density = False
 
     def __init__(self, prior):
-        self.of_indices = getattr(prior, "of_indices", False)
-        self.has_density = hasattr(prior, "log_prob")
-        for name in ("sample", "log_prob", "kl", "kl_per_dimension", "connect", "components"):
-            setattr(self, name, getattr(prior, name, getattr(self, name)))
+        for name in _ANSWERS:
+            if hasattr(prior, name):
+                setattr(self, name, getattr(prior, name))
+        self.has_density = "log_prob" in vars(self)
+
+
+_ANSWERS = (
+    *("of_indices", "sample", "log_prob", "kl", "kl_per_dimension", "connect", "components"),
+)
 
 
 def described(prior):

@@ -1,6 +1,7 @@
 """Penalties: terms added to the reconstruction loss that depend on the latent code."""
 
 import math
+from types import FunctionType
 
 import keras
 from keras import ops
@@ -137,9 +138,13 @@ class ContractivePenalty(Declared, Penalty):
 def _single_dense_layer(encoder):
     """The dense layer that, but for reshaping, is all of the encoder; or None."""
     shaping = (keras.layers.InputLayer, keras.layers.Flatten, keras.layers.Reshape)
-    layers = [layer for layer in getattr(encoder, "layers", ()) if not isinstance(layer, shaping)]
-    alone = len(layers) == 1 and type(layers[0]) is keras.layers.Dense
-    known = alone and getattr(layers[0].activation, "__name__", None) in _DERIVATIVES
+    if not isinstance(encoder, keras.Model):
+        return None
+    layers = [layer for layer in encoder.layers if not isinstance(layer, shaping)]
+    if len(layers) != 1 or type(layers[0]) is not keras.layers.Dense:
+        return None
+    activation = layers[0].activation  # a function, unless it is a layer
+    known = isinstance(activation, FunctionType) and activation.__name__ in _DERIVATIVES
     return layers[0] if known else None
 
 
