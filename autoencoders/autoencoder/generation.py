@@ -3,18 +3,34 @@
 The functions are methods of `Autoencoder`, whose class body names them.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from autoencoders import priors
 from autoencoders.autoencoder.inference import to_numpy
 from autoencoders.distributions.pixelcnn import PixelCNN
 from autoencoders.distributions.posteriors import DiagonalGaussian
-from autoencoders.distributions.priors import described
+from autoencoders.distributions.priors import Prior, described
+from autoencoders.types import Data
+
+if TYPE_CHECKING:
+    from autoencoders.autoencoder.base import Autoencoder
 
 
-def fit_prior(self, x, *, validation_data=None, seed=0, **options):
+def fit_prior(
+    self: Autoencoder,
+    x: Data,
+    *,
+    validation_data: Data = None,
+    seed: int | None = 0,
+    **options: Any,
+) -> dict[str, list[float]]:
     """Fit a density to the codes of x, for `sample` to draw from: any model then generates.
 
     Codes are taken as `encode` gives them, and the density is a Gaussian mixture of them
@@ -73,7 +89,14 @@ def _mean_log_prob(prior, codes):
     return float(np.mean(np.concatenate([prior.log_prob(chunk) for chunk in chunks])))
 
 
-def sample(self, n, *, labels=None, seed=None, steps=None):
+def sample(
+    self: Autoencoder,
+    n: int,
+    *,
+    labels: ArrayLike | None = None,
+    seed: int | None = None,
+    steps: int | None = None,
+) -> np.ndarray:
     """New data: `n` draws from the prior, decoded.
 
     Args:
@@ -93,7 +116,7 @@ def sample(self, n, *, labels=None, seed=None, steps=None):
     return self.decode(self.sample_codes(n, seed), steps=steps)
 
 
-def sample_codes(self, n, seed=None):
+def sample_codes(self: Autoencoder, n: int, seed: int | None = None) -> np.ndarray:
     """`n` draws from the prior, `(n, *latent_shape)`, as a NumPy array.
 
     Raises:
@@ -121,7 +144,7 @@ def sample_codes(self, n, seed=None):
     return ops.convert_to_numpy(codes)
 
 
-def interpolate(self, a, b, steps=9):
+def interpolate(self: Autoencoder, a: ArrayLike, b: ArrayLike, steps: int = 9) -> np.ndarray:
     """Reconstructions along the straight line between two rows' latent codes.
 
     Args:
@@ -138,7 +161,15 @@ def interpolate(self, a, b, steps=9):
     return self.decode(line, steps=_open_steps(self, ends))
 
 
-def perturb(self, x, *, mean=0.0, variance=1.0, samples=1, seed=None):
+def perturb(
+    self: Autoencoder,
+    x: Data,
+    *,
+    mean: ArrayLike = 0.0,
+    variance: float = 1.0,
+    samples: int = 1,
+    seed: int | None = None,
+) -> np.ndarray:
     """Reconstructions from codes drawn around those of x: z ~ N(μ + mean, variance · σ²).
 
     Args:
@@ -180,7 +211,7 @@ def _open_steps(self, x):
     return np.shape(x)[1] if self.row_shape[0] is None else None
 
 
-def prior(self):
+def prior(self: Autoencoder) -> Prior | None:
     """The distribution that `sample` draws latent codes from, or None.
 
     The one that `fit_prior` fitted, before that `training_prior`.
@@ -188,7 +219,7 @@ def prior(self):
     return self.training_prior if self._fitted_prior is None else self._fitted_prior
 
 
-def training_prior(self):
+def training_prior(self: Autoencoder) -> Prior | None:
     """The distribution towards which training draws the codes, or None."""
     parts = (self.bottleneck, *self.penalties)
     found = (part.prior for part in parts if part is not None)

@@ -1,15 +1,19 @@
 """Mixtures of normal distributions, given or fitted to codes."""
 
+from __future__ import annotations
+
 import math
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from autoencoders import draws
 from autoencoders.arguments import Declared, Structure
 from autoencoders.distributions.priors import Value, check_dimensions
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -27,7 +31,7 @@ class GaussianMixture(Declared, Value):
     means = Structure(serialize=np.ndarray.tolist)
     covariances = Structure(serialize=np.ndarray.tolist)
 
-    def __init__(self, weights, means, covariances):
+    def __init__(self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> None:
         self.weights, self.means, self.covariances = (
             np.asarray(values, "float64") for values in (weights, means, covariances)
         )
@@ -56,7 +60,9 @@ class GaussianMixture(Declared, Value):
         self._whitening = inverse.astype("float32")
 
     @classmethod
-    def flower(cls, petals=10, radius=3.0, length=1.0, width=0.25):
+    def flower(
+        cls, petals: int = 10, radius: float = 3.0, length: float = 1.0, width: float = 0.25
+    ) -> GaussianMixture:
         """Ellipses in the plane that point away from the origin, evenly around it.
 
         The prior over two dimensions of Makhzani et al., "Adversarial Autoencoders" (2015,
@@ -75,7 +81,7 @@ class GaussianMixture(Declared, Value):
         return cls(np.full(petals, 1.0 / petals), radius * directions, covariances)
 
     @classmethod
-    def fit(cls, codes, components=10, seed=0):
+    def fit(cls, codes: ArrayLike, components: int = 10, seed: int = 0) -> GaussianMixture:
         """The mixture of highest likelihood for codes `(n, *latent_shape)`, by scikit-learn.
 
         Covariances are full where there are ten codes for each of their rows, otherwise diagonal.
@@ -97,7 +103,7 @@ class GaussianMixture(Declared, Value):
         scales = scale[:, None] * scale if full else scale**2
         return cls(fitted.weights_, centre + scale * fitted.means_, scales * fitted.covariances_)
 
-    def sample(self, shape, seed):
+    def sample(self, shape: Shape, seed: int | keras.random.SeedGenerator) -> Tensor:
         """Draw latent vectors: `shape`, whose rows are flat where the components' means are."""
         n, dim = shape[0], math.prod(shape[1:])
         check_dimensions(self, self.means.shape[1], dim)
@@ -115,7 +121,7 @@ class GaussianMixture(Declared, Value):
         z = ops.take(self.means.astype("float32"), component, axis=0) + scaled
         return ops.reshape(z, shape)
 
-    def log_prob(self, z):
+    def log_prob(self, z: Tensor) -> Tensor:
         """Log-density in nats: `(n, *latent_shape)` to `(n,)`."""
         z = ops.reshape(z, (-1, self.means.shape[1]))
         centred = ops.expand_dims(z, 1) - self.means.astype("float32")

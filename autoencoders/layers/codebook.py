@@ -1,5 +1,7 @@
 """A learned codebook: the code is its nearest vector, or several of them on a grid."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,8 +9,9 @@ from autoencoders import draws
 from autoencoders.arguments import Declared, Derived, Number, Structure, fixed, is_on
 from autoencoders.checks import positive_integer
 from autoencoders.layers.bottlenecks import Bottleneck
-from autoencoders.layers.encoding import Drawn
+from autoencoders.layers.encoding import Drawn, Encoding
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Shape, Tensor
 
 # Added to each code's count, so that a code to which no features are near keeps a finite place.
 _SMOOTHING = 1e-5
@@ -54,8 +57,16 @@ class VectorQuantizer(Declared, Bottleneck):
     seed = Structure()
 
     def __init__(
-        self, num_codes, code_dim, *, commitment=0.25, decay=0.99, revive=0.1, seed=None, **kwargs
-    ):
+        self,
+        num_codes: int,
+        code_dim: int,
+        *,
+        commitment: float = 0.25,
+        decay: float | None = 0.99,
+        revive: float | None = 0.1,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_codes = num_codes
         self.code_dim = code_dim
@@ -67,7 +78,7 @@ class VectorQuantizer(Declared, Bottleneck):
         self.projection = None
         self.counts = None
 
-    def turned(self, name):
+    def turned(self, name: str) -> None:
         """Begin or cease to count how often codes are used; a codebook stays as it is trained."""
         if name == "decay":
             raise AttributeError(fixed(self, name))
@@ -87,11 +98,11 @@ class VectorQuantizer(Declared, Bottleneck):
         return 1.0 - (_USE_DECAY if self.decay is None else self.decay)
 
     @property
-    def loss_terms(self):
+    def loss_terms(self) -> tuple[str, ...]:
         """The commitment's, and a trained codebook's."""
         return ("commitment_loss", "codebook_loss")[: 1 if self.decay is not None else 2]
 
-    def build(self, features_shape):
+    def build(self, features_shape: Shape) -> None:
         """Create the codebook for features of shape `(batch, ..., channels)`."""
         if features_shape[-1] != self.code_dim:
             self.projection = keras.layers.Dense(
@@ -121,7 +132,7 @@ class VectorQuantizer(Declared, Bottleneck):
                 name="sums",
             )
 
-    def call(self, features, training=False):
+    def call(self, features: Tensor, training: bool = False) -> Tensor:
         """The nearest codes: `(batch, ..., channels)` to `(batch, ..., code_dim)`.
 
         In training, of a classifier of the codes say, with the gradient for the features.
@@ -130,15 +141,15 @@ class VectorQuantizer(Declared, Bottleneck):
         code = self.lookup(self._nearest(z))
         return straight_through(code, z) if training else code
 
-    def indices(self, features):
+    def indices(self, features: Tensor) -> Tensor:
         """Which codes those are, integers: `(batch, ..., channels)` to `(batch, ...)`."""
         return self._nearest(self._projected(features))
 
-    def lookup(self, indices):
+    def lookup(self, indices: Tensor) -> Tensor:
         """The codes of these numbers: `(batch, ...)` to `(batch, ..., code_dim)`."""
         return ops.take(self.codebook, indices, axis=0)
 
-    def draw(self, features, training):
+    def draw(self, features: Tensor, training: bool) -> Drawn:
         """The nearest codes, with the encoder's gradient."""
         z = self._projected(features)
         indices = self._nearest(z)
@@ -164,7 +175,7 @@ class VectorQuantizer(Declared, Bottleneck):
         distances = ops.sum(ops.square(codebook), axis=-1) - 2.0 * products
         return ops.argmin(distances, axis=-1)
 
-    def advance(self, encoding):
+    def advance(self, encoding: Encoding) -> None:
         """Update the moving averages by a batch, and the codebook that they make."""
         z, indices, counts = encoding.drawn.state
         if self.counts is None:
@@ -194,12 +205,12 @@ class VectorQuantizer(Declared, Bottleneck):
             self.sums.assign(ops.where(dead[:, None], even * self.codebook, self.sums))
         self.counts.assign(ops.where(dead, even, self.counts))
 
-    def compute_output_shape(self, features_shape):
+    def compute_output_shape(self, features_shape: Shape) -> Shape:
         """`(batch, ..., code_dim)`."""
         return (*features_shape[:-1], self.code_dim)
 
 
-def straight_through(value, smooth):
+def straight_through(value: Tensor, smooth: Tensor) -> Tensor:
     """The value as it is, with the gradient of the smooth one besides."""
     return value + (smooth - ops.stop_gradient(smooth))
 
@@ -210,14 +221,14 @@ def _squared_distance(a, b):
     return ops.sum(ops.reshape(squares, (ops.shape(squares)[0], -1)), axis=-1)
 
 
-def count(indices, num_codes):
+def count(indices: Tensor, num_codes: int) -> Tensor:
     """How often each code occurs: `(num_codes,)`."""
     indices = ops.reshape(indices, (-1,))
     ones = ops.ones_like(indices, dtype="float32")
     return ops.segment_sum(ones, indices, num_segments=num_codes)
 
 
-def perplexity(counts):
+def perplexity(counts: Tensor) -> Tensor:
     """Exp of the entropy with which codes are used, from 1 to their number: a scalar."""
     share = ops.divide_no_nan(counts, ops.sum(counts))
     return ops.exp(-ops.sum(share * ops.log(ops.maximum(share, 1e-20))))

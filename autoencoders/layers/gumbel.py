@@ -1,5 +1,7 @@
 """A relaxed categorical code: the posterior is a probability for each code, at every place."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -11,6 +13,7 @@ from autoencoders.layers.codebook import count, perplexity, straight_through
 from autoencoders.layers.encoding import Drawn
 from autoencoders.layers.schedule import ScheduledBottleneck
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -60,18 +63,18 @@ class GumbelSoftmax(ScheduledBottleneck):
 
     def __init__(
         self,
-        num_codes=8192,
-        code_dim=None,
+        num_codes: int = 8192,
+        code_dim: int | None = None,
         *,
-        beta=1.0,
-        warm_up=0,
-        temperature=1.0,
-        min_temperature=0.5,
-        anneal_steps=0,
-        straight_through=False,
-        seed=None,
-        **kwargs,
-    ):
+        beta: float = 1.0,
+        warm_up: int = 0,
+        temperature: float = 1.0,
+        min_temperature: float = 0.5,
+        anneal_steps: int = 0,
+        straight_through: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_codes = num_codes
         self.code_dim = code_dim
@@ -87,7 +90,7 @@ class GumbelSoftmax(ScheduledBottleneck):
         self.logit = None
         self.codebook = None
 
-    def check_arguments(self):
+    def check_arguments(self) -> None:
         """Raise a ValueError if the temperature would rise."""
         if self.anneal_steps and self.min_temperature > self.temperature:
             raise ValueError(
@@ -96,7 +99,7 @@ class GumbelSoftmax(ScheduledBottleneck):
             )
 
     @property
-    def scheduled(self):
+    def scheduled(self) -> bool:
         """Whether the KL's weight grows or the temperature falls."""
         return bool(self.warm_up or self.anneal_steps)
 
@@ -105,7 +108,7 @@ class GumbelSoftmax(ScheduledBottleneck):
         """What the temperature is multiplied with until it is the lowest."""
         return self.min_temperature / self.temperature
 
-    def build(self, features_shape):
+    def build(self, features_shape: Shape) -> None:
         """Create the map to logits and the codebook, for features `(batch, ..., channels)`."""
         if features_shape[-1] != self.num_codes:
             self.logit = keras.layers.Dense(self.num_codes, dtype=self.dtype_policy, name="logit")
@@ -119,7 +122,7 @@ class GumbelSoftmax(ScheduledBottleneck):
             )
         self.build_schedule()
 
-    def call(self, features, training=False):
+    def call(self, features: Tensor, training: bool = False) -> Tensor:
         """The most probable codes: `(batch, ..., channels)` to `(batch, ..., code_dim)`.
 
         Without a codebook they are one-hot, `(batch, ..., num_codes)`. In training, of a classifier
@@ -129,26 +132,26 @@ class GumbelSoftmax(ScheduledBottleneck):
         code = self.lookup(ops.argmax(logits, axis=-1))
         return straight_through(code, self._mix(ops.softmax(logits))) if training else code
 
-    def logits(self, features):
+    def logits(self, features: Tensor) -> Tensor:
         """The logits of the posterior: `(batch, ..., num_codes)`, at full precision."""
         logits = features if self.logit is None else self.logit(features)
         return ops.cast(logits, self.variable_dtype)
 
-    def posterior(self, features):
+    def posterior(self, features: Tensor) -> Categorical:
         """The `Categorical` q(z|x) at every place: logits `(batch, ..., num_codes)`."""
         return Categorical(self.logits(features))
 
-    def indices(self, features):
+    def indices(self, features: Tensor) -> Tensor:
         """Which codes are the most probable, integers `(batch, ...)`."""
         return ops.argmax(self.logits(features), axis=-1)
 
-    def lookup(self, indices):
+    def lookup(self, indices: Tensor) -> Tensor:
         """The codes of these numbers: `(batch, ...)` to `(batch, ..., code_dim)`."""
         if self.codebook is None:
             return ops.one_hot(indices, self.num_codes, dtype=self.variable_dtype)
         return ops.take(self.codebook, indices, axis=0)
 
-    def draw(self, features, training):
+    def draw(self, features: Tensor, training: bool) -> Drawn:
         """Relaxed samples of the codes, in evaluation samples; `kl_loss` and `perplexity`."""
         posterior = self.posterior(features)
         code = self._relaxed(posterior) if training else self._sample(posterior)
@@ -171,12 +174,12 @@ class GumbelSoftmax(ScheduledBottleneck):
         """The mean of the codes, each of which has such a share."""
         return share if self.codebook is None else ops.matmul(share, self.codebook)
 
-    def current_temperature(self):
+    def current_temperature(self) -> Tensor:
         """The temperature of the next training step."""
         if not self.anneal_steps:
             return self.temperature
         return self.temperature * self._fall ** self.progress(self.anneal_steps, training=True)
 
-    def compute_output_shape(self, features_shape):
+    def compute_output_shape(self, features_shape: Shape) -> Shape:
         """`(batch, ..., code_dim)`, without a codebook `(batch, ..., num_codes)`."""
         return (*features_shape[:-1], self.code_dim or self.num_codes)

@@ -9,11 +9,16 @@ gives up the check of values from pipelines.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
+
+from autoencoders.training.labels import Labels
+from autoencoders.types import Data, Shape, Tensor
 
 _NON_FINITE = "must be finite, but a batch holds NaN or infinity. Drop or impute such rows."
 
@@ -28,13 +33,21 @@ class Expectation:
         padding: A value that stands for none, wherever the range is.
     """
 
-    def __init__(self, shape, target_range=(-np.inf, np.inf), labels=None, padding=None):
+    def __init__(
+        self,
+        shape: Shape,
+        target_range: tuple[float, float] = (-np.inf, np.inf),
+        labels: Labels | None = None,
+        padding: float | None = None,
+    ) -> None:
         self.shape = tuple(shape)
         self.low, self.high = target_range
         self.labels = labels
         self.padding = padding
 
-    def arrays(self, x, y=None, sample_weight=None):
+    def arrays(
+        self, x: Data, y: Data = None, sample_weight: ArrayLike | None = None
+    ) -> tuple[np.ndarray, ...]:
         """The given arrays, checked, as a tuple without the missing ones.
 
         Raises:
@@ -58,7 +71,7 @@ class Expectation:
                 )
         return tuple(checked)
 
-    def inputs(self, data, name="x"):
+    def inputs(self, data: Data, name: str = "x") -> tuple[np.ndarray, ...]:
         """What a reconstruction needs, as a tuple: x; and the labels, where it needs them.
 
         Raises:
@@ -71,7 +84,7 @@ class Expectation:
         array = self.array(data[0], name)
         return (array, self.labels.array(data[1], len(array)))
 
-    def array(self, data, name, target=False):
+    def array(self, data: Data, name: str, target: bool = False) -> np.ndarray:
         """`data`, of shape `(n, *shape)`, as a finite float array; targets within their range."""
         array = _as_array(data, name)
         self.spec(array.dtype, array.shape, name)
@@ -97,7 +110,7 @@ class Expectation:
             raise ValueError(self._out_of_range(name, f", got {low:g} to {high:g}"))
         return array
 
-    def spec(self, dtype, shape, name):
+    def spec(self, dtype: Any, shape: Any, name: str) -> None:
         """Raise a ValueError unless batches of this dtype and shape are expected."""
         if not (isinstance(shape, tf.TensorShape) and shape.rank is None):
             shape = tuple(shape)
@@ -126,7 +139,9 @@ class Expectation:
             a == b or None in (a, b) for a, b in zip(given, self.shape, strict=True)
         )
 
-    def tensors(self, x, y, sample_weight):
+    def tensors(
+        self, x: Tensor, y: Tensor | None, sample_weight: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """One batch inside a step, asserted before it is read.
 
         Returns:
@@ -163,7 +178,7 @@ class Expectation:
                 )
         return x, labels if self.labels else target, sample_weight
 
-    def tensor(self, data, name):
+    def tensor(self, data: Tensor, name: str) -> Tensor:
         """One batch inside a step, at Keras's precision, which nothing reads unless finite."""
         if not has_shape(data):
             raise ValueError(f"`{name}` must be one dense array, got a {type(data).__name__}.")

@@ -10,20 +10,27 @@ function calls the one that Keras would have made.
 The functions are methods of `PhasedModel`, whose class body names them.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import keras
 
+if TYPE_CHECKING:
+    from autoencoders.training.phased_model import PhasedModel
 
-def make_train_function(self, force=False):
+
+def make_train_function(self: PhasedModel, force: bool = False) -> None:
     """Make what `fit` launches, as Keras asks for it."""
     _replace(self, "train", force)
 
 
-def make_test_function(self, force=False):
+def make_test_function(self: PhasedModel, force: bool = False) -> None:
     """Make what `evaluate` launches, as Keras asks for it."""
     _replace(self, "test", force)
 
 
-def make_predict_function(self, force=False):
+def make_predict_function(self: PhasedModel, force: bool = False) -> None:
     """Make what `predict` launches, as Keras asks for it."""
     _replace(self, "predict", force)
 
@@ -42,11 +49,11 @@ def _replace(model, loop, force):
         setattr(model, name, model._launches.function(loop, keras_function))
 
 
-def steps_per_execution(self):
+def steps_per_execution(self: PhasedModel) -> int:
     """Steps per launch, as Keras's loop that asks for it has it."""
     launches = vars(self).get("_launches")  # Keras sets and reads it before that is there
     return launches.current().steps if launches else 1
 
 
-def leave_to_compile(self, value):
+def leave_to_compile(self: PhasedModel, value: Any) -> None:
     """Set nothing: `compile` takes the argument, and knows a default from a choice."""

@@ -2,6 +2,9 @@
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
+
+from autoencoders.types import Tensor
 
 
 class Labels:
@@ -12,11 +15,11 @@ class Labels:
         needed: Whether every row has one; otherwise −1 stands for none.
     """
 
-    def __init__(self, num_classes, needed=True):
+    def __init__(self, num_classes: int, needed: bool = True) -> None:
         self.num_classes = num_classes
         self.needed = needed
 
-    def array(self, labels, rows):
+    def array(self, labels: ArrayLike | None, rows: int) -> np.ndarray:
         """The labels of so many rows, `(rows,)`, as int32.
 
         Raises:
@@ -32,13 +35,13 @@ class Labels:
             raise ValueError(f"{self._described()}; got {labels.min()} to {labels.max()}.")
         return labels.astype("int32")
 
-    def array_or_one(self, labels, rows):
+    def array_or_one(self, labels: ArrayLike | None, rows: int) -> np.ndarray:
         """As `array`; one label stands for all rows."""
         if np.ndim(labels) == 0 and labels is not None:
             labels = np.full(rows, labels)
         return self.array(labels, rows)
 
-    def tensor(self, labels, x):
+    def tensor(self, labels: Tensor | None, x: Tensor) -> Tensor:
         """The labels of a batch inside a step, asserted before they are read."""
         if labels is None and not self.needed:
             return tf.fill(tf.shape(x)[:1], -1)

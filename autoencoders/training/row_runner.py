@@ -5,6 +5,9 @@ them: the last bits of a matrix product differ between batch shapes, so there is
 of a shape, and it is one in which all places are alike.
 """
 
+from collections.abc import Callable, Hashable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -21,7 +24,7 @@ _FEWEST, _MOST = 48, 1056
 _ALIKE = (48, 24, 12, 6, 3, 2, 1)
 
 
-def size_without_rest(most):
+def size_without_rest(most: int) -> int:
     """The largest batch of at most so many rows in which all places are alike.
 
     Raises:
@@ -41,7 +44,14 @@ class RowRunner(Graphs):
     """
 
     @needs_tensorflow
-    def run(self, name, function, x, batch_size=None, row_bytes=0):
+    def run(
+        self,
+        name: Hashable,
+        function: Callable[..., Any],
+        x: np.ndarray | tuple[np.ndarray, ...],
+        batch_size: int | None = None,
+        row_bytes: int = 0,
+    ) -> Any:
         """Apply `function` to the rows of `x`.
 
         Args:

@@ -6,13 +6,20 @@ interrupted and resumed make it alike. It is made as the first epoch of a run be
 the model; a resumed run (`initial_epoch`) keeps it.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 from types import MethodType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from autoencoders.training.fused.programs import Contents
 
 # An estimate of what Keras's loop takes on two CPU cores, in seconds: a step by itself, and for
 # each weight its update, and its arithmetic for one row. Faster machines compile faster, too.
@@ -53,7 +60,7 @@ class TrainingLoop(NamedTuple):
     xla_from: int | None
     reason: str
 
-    def xla(self, epoch):
+    def xla(self, epoch: int) -> bool:
         """Whether XLA compiles the programs of this epoch of the run."""
         return self.xla_from is not None and epoch >= self.xla_from
 
@@ -61,18 +68,24 @@ class TrainingLoop(NamedTuple):
 KERAS = TrainingLoop("keras", None, "data or `compile` arguments that Keras's loop is for")
 
 
-def saved(loop):
+def saved(loop: TrainingLoop) -> np.ndarray:
     """What of a fused loop a file holds."""
     return np.array(-1 if loop.xla_from is None else loop.xla_from, dtype="int64")
 
 
-def resumed(value):
+def resumed(value: ArrayLike) -> TrainingLoop:
     """The loop of a file: the inverse of `saved`."""
     xla_from = int(np.asarray(value))
     return TrainingLoop("fused", None if xla_from < 0 else xla_from, "saved with the model")
 
 
-def choose(steps, batch_size, weights, contents, jit_compile="auto"):
+def choose(
+    steps: int,
+    batch_size: int,
+    weights: int,
+    contents: Callable[[bool], Contents],
+    jit_compile: bool | str = "auto",
+) -> TrainingLoop:
     """The fused loop for a run that begins.
 
     Args:
@@ -100,13 +113,13 @@ def choose(steps, batch_size, weights, contents, jit_compile="auto"):
     return TrainingLoop("fused", start, f"{when} what XLA takes to compile")
 
 
-def without_xla(error):
+def without_xla(error: Exception) -> TrainingLoop:
     """The fused loop for a model that XLA turned out not to compile, with this error."""
     message = f"{type(error).__name__} {error}".splitlines()[0]
     return TrainingLoop("fused", None, f"XLA cannot compile it: {message}")
 
 
-def every_batch(callbacks):
+def every_batch(callbacks: Any) -> bool:
     """Whether a callback has to see every batch.
 
     One with a hook for batches does, unless it has `every_batch = False`. Keras's own do only

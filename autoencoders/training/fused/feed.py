@@ -1,10 +1,13 @@
 """Arrays on the device, handed out as chunks of whole batches."""
 
 import math
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from autoencoders.training.shuffle import Order
 
 # A chunk is large enough that launching costs next to nothing, small enough to stay in cache and
 # to let the progress bar move.
@@ -25,7 +28,9 @@ class Feed:
         steps: How many of an epoch's batches are meant; None for all.
     """
 
-    def __init__(self, arrays, order, steps=None):
+    def __init__(
+        self, arrays: tuple[np.ndarray, ...], order: Order, steps: int | None = None
+    ) -> None:
         self._order = order
         limits = (order.steps, steps, keras.config.max_steps_per_epoch())
         self.steps = min(limit for limit in limits if limit)
@@ -41,25 +46,25 @@ class Feed:
         self.chunk_steps = math.ceil(self.steps / math.ceil(self.steps / most))
 
     @property
-    def batch_size(self):
+    def batch_size(self) -> int:
         """Rows in a full batch."""
         return self._order.batch_size
 
-    def program_size(self, xla=False):
+    def program_size(self, xla: bool = False) -> int | None:
         """The batch size of the program for full batches; None for the program for any size."""
         sized = xla or self._order.even or self.steps >= _MANY_STEPS
         return self.batch_size if sized else None
 
-    def spec(self, batch_size):
+    def spec(self, batch_size: int | None) -> tuple[tf.TensorSpec, ...]:
         """What a batch looks like, of this size or (None) of any: a tuple of `tf.TensorSpec`."""
         parts = (self._rows[key] for key in self._parts)
         return tuple(tf.TensorSpec((batch_size, *rows.row_shape), rows.dtype) for rows in parts)
 
-    def keras_steps(self):
+    def keras_steps(self) -> tf.data.Dataset:
         """What Keras's loop iterates over in place of the batches: their numbers."""
         return tf.data.Dataset.range(self.steps)
 
-    def begin(self, xla=False):
+    def begin(self, xla: bool = False) -> None:
         """Begin an epoch, whose programs for full batches XLA compiles or not.
 
         XLA makes a program for every shape, so it gets chunks of one shape only.
@@ -68,11 +73,11 @@ class Feed:
         self._indices = None  # looked up at the first step: a callback may load a model until then
         self._position = self._chunk_begin = self._chunk_end = 0
 
-    def without_xla(self):
+    def without_xla(self) -> None:
         """Go on with the epoch in programs that XLA does not compile."""
         self._xla = False
 
-    def take(self, steps):
+    def take(self, steps: int) -> Iterator[tuple[tuple[int | None, bool], tuple]]:
         """The next `steps` batches.
 
         Yields:
@@ -117,11 +122,11 @@ class HostRows:
         array: NumPy array.
     """
 
-    def __init__(self, array):
+    def __init__(self, array: np.ndarray) -> None:
         self._array = array
         self.dtype, self.row_shape = array.dtype, array.shape[1:]
 
-    def batches(self, indices, size):
+    def batches(self, indices: np.ndarray, size: int) -> tf.Tensor:
         """The rows of these indices, as a tensor `(batches, size, ...)`."""
         part = _aligned((len(indices), *self.row_shape), self.dtype)
         if self._array.flags.c_contiguous:
@@ -137,7 +142,7 @@ class HostRows:
 class DeviceRows:
     """Rows of an array in an accelerator's memory, as in `HostRows`."""
 
-    def __init__(self, array):
+    def __init__(self, array: np.ndarray) -> None:
         self.dtype, self.row_shape = array.dtype, array.shape[1:]
         try:
             self._tensor = tf.convert_to_tensor(array)
@@ -145,7 +150,7 @@ class DeviceRows:
             with tf.device("cpu"):
                 self._tensor = tf.convert_to_tensor(array)
 
-    def batches(self, indices, size):
+    def batches(self, indices: np.ndarray, size: int) -> tf.Tensor:
         """The rows of these indices, as a tensor `(batches, size, ...)`."""
         return tf.reshape(tf.gather(self._tensor, indices), (-1, size, *self.row_shape))
 

@@ -1,10 +1,13 @@
 """Programs of many steps, in the place of what Keras's loops launch for every batch."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +15,10 @@ import tensorflow as tf
 from autoencoders.training.fused import choice
 from autoencoders.training.fused.feed import Feed
 from autoencoders.training.fused.programs import Programs, contents
+from autoencoders.training.shuffle import Order
+
+if TYPE_CHECKING:
+    from autoencoders.training.phased_model import PhasedModel
 
 
 class Launch(NamedTuple):
@@ -44,14 +51,14 @@ class Launches:
         jit_compile, steps_per_execution: As `compile` was given them.
     """
 
-    def __init__(self, model, base):
+    def __init__(self, model: PhasedModel, base: type) -> None:
         self._model = model
         self._base = base
         self._programs = Programs(model)
         self._keras_functions = {}
         self.configure("auto", None)
 
-    def configure(self, jit_compile, steps_per_execution):
+    def configure(self, jit_compile: bool | str, steps_per_execution: int | None) -> None:
         """Take these arguments of `compile`, and forget what went before."""
         self.jit_compile = jit_compile
         self.steps_per_execution = steps_per_execution
@@ -59,13 +66,15 @@ class Launches:
         self._programs.clear()
         self._keras_functions.clear()
 
-    def follow(self):
+    def follow(self) -> None:
         """Forget what was traced if a switch of the model was turned since."""
         if self._programs.follow():
             self._keras_functions.clear()
             self._model.follow_settings()
 
-    def feed(self, loop, arrays, order, steps=None):
+    def feed(
+        self, loop: str, arrays: tuple[np.ndarray, ...], order: Order, steps: int | None = None
+    ) -> Feed | None:
         """A `fused.Feed` for `loop` ("train", "test" or "predict"), or None where Keras's runs."""
         model, name = self._model, f"{loop}_step"
         keras_runs_it = (
@@ -80,7 +89,9 @@ class Launches:
         return None if keras_runs_it else Feed(arrays, order, steps)
 
     @contextmanager
-    def under_way(self, loop, feed=None, callbacks=None, checked=False):
+    def under_way(
+        self, loop: str, feed: Feed | None = None, callbacks: Any = None, checked: bool = False
+    ) -> Iterator[Launch]:
         """Within it, `loop` launches programs on `feed`, of as many steps as `callbacks` allow.
 
         Without a feed it launches Keras's own function, as often as `compile` was told.
@@ -103,12 +114,14 @@ class Launches:
         finally:
             _UNDER_WAY.reset(token)
 
-    def current(self, loop=None):
+    def current(self, loop: str | None = None) -> Launch:
         """The `Launch` of `loop` that is under way here, or of whichever loop is innermost."""
         key = id(self) if loop is None else (id(self), loop)
         return _UNDER_WAY.get().get(key, Launch(self.steps_per_execution or 1))
 
-    def function(self, loop, keras_function):
+    def function(
+        self, loop: str, keras_function: Callable[[], Callable[[Any], Any]]
+    ) -> Callable[[Any], Any]:
         """What Keras's `loop` is to call with its iterator.
 
         Args:
@@ -133,7 +146,7 @@ class Launches:
 
         return run
 
-    def begin_epoch(self, feed, epoch):
+    def begin_epoch(self, feed: Feed, epoch: int) -> None:
         """Begin an epoch of training; the first of a run chooses how the run goes."""
         if epoch == 0 or self.training_loop in (None, choice.KERAS):
             self.training_loop = choice.choose(

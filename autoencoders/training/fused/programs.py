@@ -1,9 +1,13 @@
 """What a model computes, as graphs that are kept between calls; and its steps as such programs."""
 
+from __future__ import annotations
+
 import math
 import operator
-from typing import NamedTuple
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from autoencoders import arguments
@@ -18,20 +22,20 @@ class Graphs:
         model: The model whose weights the graphs read.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model) -> None:
         self._model = model
         self._kept = {}
         self._weights = []
         self._changes = self._settings = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._kept)
 
-    def clear(self):
+    def clear(self) -> None:
         """Forget all, when the model may compute something else from now on."""
         self._kept.clear()
 
-    def follow(self):
+    def follow(self) -> bool:
         """Forget all if a switch of the model or of its parts was turned since; and say whether."""
         if self._changes == arguments.changes():
             return False
@@ -42,7 +46,7 @@ class Graphs:
         self.clear()
         return True
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Forget all if the model has other weights or settings than the graphs know."""
         self.follow()
         weights = self._model.weights
@@ -50,7 +54,7 @@ class Graphs:
             self.clear()
             self._weights = weights
 
-    def get(self, key, make):
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The graph under this key; `make()` makes it."""
         if key not in self._kept:
             self._kept[key] = make()
@@ -60,7 +64,15 @@ class Graphs:
 class Programs(Graphs):
     """A model's steps as loops over chunks."""
 
-    def updates(self, name, step, result, spec, xla=False, own_graph=False):
+    def updates(
+        self,
+        name: str,
+        step: Callable[[Any], Any],
+        result: Callable[[], Any],
+        spec: tuple[tf.TensorSpec, ...],
+        xla: bool = False,
+        own_graph: bool = False,
+    ) -> Callable[..., Any]:
         """A program that runs a step over a chunk, for what it does to the model's variables.
 
         Args:
@@ -90,7 +102,9 @@ class Programs(Graphs):
             return loop
         return self._program((name, spec, "xla"), loop, spec, jit_compile=True)
 
-    def outputs(self, name, step, spec, dtype):
+    def outputs(
+        self, name: str, step: Callable[[Any], Any], spec: tuple[tf.TensorSpec, ...], dtype: str
+    ) -> Callable[..., Any]:
         """A program that runs a step over a chunk, for what it returns: rows of this dtype."""
 
         def loop(chunk, begin, end):
@@ -135,7 +149,7 @@ _DRAWS = (
 )
 
 
-def contents(program, batch_size):
+def contents(program: Any, batch_size: int) -> Contents:
     """The `Contents` of a program whose batches have this size."""
     definition = program.graph.as_graph_def(add_shapes=True)
     functions = [definition.node, *(function.node_def for function in definition.library.function)]
