@@ -17,7 +17,7 @@ class Declared:
         """Do what a switch that has changed asks for; raise an error if it must stay as it was."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Before Keras takes note of a layer that is not admitted.
+        # This comes first, so that Keras takes no note of a layer that is not admitted.
         argument = declared(type(self)).get(name)
         if argument is not None:
             argument.admit(self, value)
@@ -40,17 +40,17 @@ class Declared:
 
 
 def changes() -> int:
-    """How many switches have been turned: while it is the same, `settings` are."""
+    """How many switches have been turned; while the number is the same, so are all `settings`."""
     return SWITCHES.changes
 
 
 def settings(whole: object) -> tuple[int, ...]:
-    """What its programs were traced for: when a switch of each of its parts was turned last."""
+    """What a model's programs were traced for: when a switch of each part was turned last."""
     return tuple(turned_at(part) for part in _parts(whole))
 
 
 def _parts(whole):
-    """The object and what it is made of, as far as that declares arguments; each once."""
+    """The object and its parts, those that declare arguments, each once."""
     waiting, seen = [whole], set()
     while waiting:
         one = waiting.pop()

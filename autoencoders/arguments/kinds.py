@@ -43,7 +43,7 @@ class Argument:
             ) from None
 
     def admit(self, instance: Any, value: Any) -> None:
-        """Raise an error if the object's argument cannot have this value, or not any more.
+        """Raise an error if the object's argument cannot have this value, or can no longer change.
 
         `Declared` asks before anything else takes note of the value.
         """
@@ -81,7 +81,7 @@ class Argument:
     def to_config(self, instance: Any) -> Any:
         """What a config holds of it."""
         value = vars(instance).get(self.name, _MISSING)
-        if value is _MISSING:  # a subclass has a property in its place
+        if value is _MISSING:  # A subclass has a property in the argument's place.
             value = getattr(instance, self.name)
         return value if self._serialize is None else self._serialize(value)
 
@@ -91,8 +91,8 @@ class Number(Argument):
 
     Args:
         at_least, above, at_most, below: Bounds of its value.
-        off: Values that mean that it plays no part: programs are traced anew when it is turned on
-            or off, and within them, too, it is then this value.
+        off: Values that mean that the number plays no part. Programs are traced anew when it is
+            turned on or off; a number that is off is this value within programs, too.
         argument: Its name in the constructor, where the attribute has another.
     """
 
@@ -117,7 +117,7 @@ class Number(Argument):
         return tensor(instance, self.name)
 
     def checked(self, value: Any) -> Any:
-        """The number, as Python's; a ValueError if it is none, or out of bounds."""
+        """The value as Python's number; a ValueError if it is not a number, or out of bounds."""
         if value is None and None in self._off:
             return value
         number = _plain(value)
@@ -307,7 +307,7 @@ _MISSING = object()
 
 
 def _is_made(instance):
-    """Whether all arguments are there, but those that a subclass has made properties of."""
+    """Whether all arguments have a value, apart from those that a subclass made properties."""
     values, cls = vars(instance), type(instance)
     arguments = declared(cls).items()
     return all(name in values or getattr(cls, name) is not one for name, one in arguments)

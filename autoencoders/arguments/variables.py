@@ -19,8 +19,8 @@ if keras.backend.backend() == "tensorflow":
         return tf.init_scope()
 
     def _variable(value, dtype):
-        # A variable that TensorFlow thinks it has to lift out of a function makes it trace that
-        # function twice; this one is outside already.
+        # TensorFlow traces a function twice if it has to lift a variable out of it. This variable
+        # is made outside of all functions, so there is nothing to lift.
         lifting = {"experimental_enable_variable_lifting": False}
         return tf.Variable(value, trainable=False, dtype=dtype, **lifting)
 

@@ -144,7 +144,7 @@ class Autoencoder(Declared, PhasedModel):
         self._keep_prior(None)
         tie(encoder, decoder)
         if bottleneck is not None and bottleneck.prior is not None:
-            # It may be made of the model's own posteriors.
+            # The prior may be a mixture of the model's own posteriors.
             connect = described(bottleneck.prior).connect
             connect(lambda x: bottleneck.posterior(self.features(self.inputs_of(x), False)))
 
@@ -152,13 +152,14 @@ class Autoencoder(Declared, PhasedModel):
         """Create what is not built yet, for inputs of shape `(batch, *input_shape)`."""
         self._row_shape = tuple(input_shape[1:])
         output_shape = tuple(getattr(self.decoder, "output_shape", None) or ())[1:]
-        if len(output_shape) == len(self._row_shape):  # where the encoder leaves a size open
+        # Where the encoder leaves a size open, the decoder may know it.
+        if len(output_shape) == len(self._row_shape):
             sizes = zip(self._row_shape, output_shape, strict=True)
             self._row_shape = tuple(out if own is None else own for own, out in sizes)
         row = self._zeros()
         with state.afresh(self):
             code, reconstruction = self.run_parts(self.inputs_of(self._example()), training=False)
-            # Sizes of the code that follow open sizes of the input are open, too.
+            # A size of the code that changes with an open size of the input is open, too.
             other = code
             if None in self._row_shape:
                 longer = self.inputs_of(self._example(open_size=48))
@@ -201,7 +202,8 @@ class Autoencoder(Declared, PhasedModel):
         return None if self.bottleneck is None else self.bottleneck.num_codes
 
     def _keep_prior(self, prior):
-        # Beside Keras's tracking: it is no part of what is trained, and a built model is locked.
+        # Keras does not track it: the density is not part of what is trained, and a built model
+        # takes no new parts.
         object.__setattr__(self, "_fitted_prior", prior)
 
     @property
@@ -270,7 +272,7 @@ class Autoencoder(Declared, PhasedModel):
     def export(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.export`; the exported function gives the reconstruction."""
         self.ensure_built()
-        self(self._example())  # Keras exports only what has been called
+        self(self._example())  # Keras exports only a model that has been called.
         with constants():
             return super().export(*args, **kwargs)
 
@@ -294,7 +296,7 @@ class Autoencoder(Declared, PhasedModel):
             self._keep_prior(keras.saving.deserialize_keras_object(prior))
 
 
-# What a subclass may train with in its own way, in which its `call` may have a part.
+# A subclass that has one of these trains in its own way, which may use its `call`.
 _OWN_WAYS = ("train_step", "phases", "reconstruction_phase")
 
 

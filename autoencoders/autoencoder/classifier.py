@@ -52,6 +52,6 @@ def to_classifier(self: Autoencoder, num_classes: int, *, name: str | None = Non
     )
     classifier = keras.Model(rows, head(code), name=name or f"{self.name}_classifier")
     classifier.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    # Made within the first step, the optimizer's variables would have it traced twice.
+    # If the optimizer made its variables in the first step, that would be traced twice.
     classifier.optimizer.build(classifier.trainable_variables)
     return classifier

@@ -34,10 +34,10 @@ def inputs_of(self: Autoencoder, x: Tensor | tuple[Tensor, Tensor] | Inputs) -> 
 
 
 def padding_mask(self: Autoencoder, rows: Tensor) -> Tensor | None:
-    """Where the steps of series are no padding, `(batch, steps)`; None without a mask value."""
+    """Where the steps of series are not padding, `(batch, steps)`; None without a mask value."""
     if self.mask_value is None:
         return None
-    # At the precision of the rows, which Keras lowers on their way into the model.
+    # Keras may have lowered the precision of the rows on their way in: the value follows them.
     return ops.any(ops.not_equal(rows, ops.cast(self.mask_value, rows.dtype)), axis=-1)
 
 
@@ -52,16 +52,16 @@ def features(self: Autoencoder, inputs: Inputs, training: bool, corrupt: bool = 
     rows = inputs.rows
     if corrupt and self.corruption is not None:
         rows = self.corruption(rows, training=training)
-    if inputs.mask is None:  # it is of the clean input: noise would hide the padding
+    if inputs.mask is None:  # The mask is the clean input's: noise would hide the padding.
         return self.encoder(rows, training=training)
-    rows = ops.copy(rows)  # on which Keras notes the mask
+    rows = ops.copy(rows)  # Keras notes the mask on the tensor, which others use without it.
     with masks_pass(self):
         return self.encoder(rows, training=training, mask=inputs.mask)
 
 
 @contextmanager
 def masks_pass(self: Autoencoder) -> Iterator[None]:
-    """Without Keras's warning that a model loses a mask, whose layers get it all the same."""
+    """Keep Keras from warning that a model loses a mask: the model's layers do get it."""
     with warnings.catch_warnings():
         if isinstance(self.encoder, keras.Model):
             name = re.escape(self.encoder.name)
@@ -179,7 +179,7 @@ def run_parts(self: Autoencoder, inputs: Inputs, training: bool) -> tuple[Tensor
         The code and the reconstruction.
     """
     features = self.features(inputs, training)
-    code = self.code(features)  # which builds the bottleneck, that may draw then
+    code = self.code(features)  # This builds the bottleneck, which may draw afterwards.
     encoding = encoding_of(self, inputs, features, training)
     for penalty in self.penalties:
         penalty.of(encoding)

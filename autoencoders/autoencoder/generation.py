@@ -85,7 +85,7 @@ def fit_prior(
 
 
 def _mean_log_prob(prior, codes):
-    chunks = [codes[i : i + 256] for i in range(0, len(codes), 256)]  # to bound memory
+    chunks = [codes[i : i + 256] for i in range(0, len(codes), 256)]  # This bounds the memory.
     return float(np.mean(np.concatenate([prior.log_prob(chunk) for chunk in chunks])))
 
 
@@ -132,7 +132,7 @@ def sample_codes(self: Autoencoder, n: int, seed: int | None = None) -> np.ndarr
         )
     if None in self.latent_shape:
         raise ValueError(f"{self.name!r} has codes of open shape {self.latent_shape}.")
-    if seed is None:  # a prior may draw twice, each time from a number
+    if seed is None:  # A prior may draw twice, each time from a seed that is a number.
         seed = np.random.default_rng().integers(2**31 - 1)
     seed = int(seed)
     shape = (n, *self.latent_shape)

@@ -108,7 +108,7 @@ def reconstruction_error(
         errors = ops.reshape(errors, (ops.shape(errors)[0], -1))
         if inputs.mask is None:
             return ops.mean(errors, axis=-1)
-        steps = ops.sum(ops.cast(inputs.mask, errors.dtype), axis=-1)  # padding has no error
+        steps = ops.sum(ops.cast(inputs.mask, errors.dtype), axis=-1)  # Padding has no error.
         return ops.divide_no_nan(ops.sum(errors, axis=-1), steps * self._row_shape[-1])
 
     function = squared_error if per_feature else error
@@ -146,9 +146,10 @@ def over_rows(
         arrays = Expectation(self.latent_shape, labels=self.labels).inputs(x, "z")
     else:
         arrays = self.expectation.inputs(x)
-    # Labels stay the integers that they are.
+    # Only the rows are cast: labels stay integers.
     arrays = (arrays[0].astype(self.variable_dtype, copy=False), *arrays[1:])
-    # A codebook's distances or logits may be far larger than the row itself.
+    # A row's distances to the codes of a codebook, or their logits, may need far more memory than
+    # the row itself.
     codes_of_row = np.prod([size or 1 for size in self.latent_shape[:-1]])
     row_bytes = int(4 * codes_of_row * (self.num_codes or 0))
 

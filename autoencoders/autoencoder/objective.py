@@ -54,7 +54,7 @@ def reconstruction_phase(self: Autoencoder, batch: Batch, training: bool) -> dic
     Raises:
         ValueError: `objective` has added a loss by `add_loss`, where nothing looks for it.
     """
-    self._clear_losses()  # those of the last call, which may be of another graph
+    self._clear_losses()  # The last call's losses may belong to another graph.
     encoding = self.encoding(self.inputs_of_batch(batch), training)
     output = self.decoder_output(encoding.latent, encoding.inputs, training, batch.target)
     values = self.objective(batch, encoding, output)
@@ -148,8 +148,8 @@ def layer_losses(self: Autoencoder) -> list[Tensor]:
 
 def find_layer_losses(self: Autoencoder) -> None:
     """Find out which parts have losses of their own: before the first step of training."""
-    # It shows only when they are called. Within the scope nothing that they update (moving
-    # averages, generators) is kept.
+    # Losses show only when the parts are called. Within this scope nothing is kept that the parts
+    # update, such as moving averages and generators.
     values = [(variable, variable.value) for variable in self.variables]
     with keras.StatelessScope(values, collect_losses=True):
         self.run_parts(self.inputs_of(self._example()), training=True)

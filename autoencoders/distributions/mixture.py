@@ -90,7 +90,8 @@ class GaussianMixture(Declared, Value):
 
         codes = np.asarray(codes, "float64").reshape(len(codes), -1)
         components = min(components, len(codes))
-        # Standardised, so that what keeps the covariances definite is small beside them.
+        # Codes are standardised, so that `reg_covar`, which keeps covariances definite, is small
+        # compared with them.
         centre, scale = codes.mean(axis=0), codes.std(axis=0)
         scale = np.maximum(scale, 1e-6 * max(scale.max(), 1e-6))
         full = len(codes) >= 10 * components * codes.shape[1]
@@ -107,7 +108,7 @@ class GaussianMixture(Declared, Value):
         """Draw latent vectors: `shape`, whose rows are flat where the components' means are."""
         n, dim = shape[0], math.prod(shape[1:])
         check_dimensions(self, self.means.shape[1], dim)
-        # The generator is asked twice, so that component and place are independent.
+        # Two seeds make the choice of a component and the place in it independent.
         first, second = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
         cumulative = np.cumsum(self.weights)[:-1].astype("float32")
         uniform = draws.uniform((n, 1), seed=first)

@@ -14,8 +14,8 @@ from autoencoders.distributions.priors import Prior
 from autoencoders.serialization import PACKAGE
 from autoencoders.types import Shape, Tensor
 
-# Height and width of the first layer's kernel, where the grid is larger: the paper's height, and
-# wide enough that on a grid of up to seven rows and eight columns nothing above is out of sight.
+# The largest height and width of the first layer's kernel: the paper's height, and a width with
+# which, on a grid of up to seven rows and eight columns, a place sees all places above it.
 _KERNEL = (7, 15)
 
 
@@ -197,7 +197,7 @@ class PixelCNN(Declared, Prior, keras.layers.Layer):
         indices = np.zeros((n, height, width), "int32")
         for row in range(height):
             for column in range(width):
-                # What lies below is out of sight.
+                # The network does not see the rows below this one.
                 features = self._features(indices[:, : row + 1])[:, row, column]
                 share = ops.softmax(self.logit(features), axis=-1)
                 below = ops.cumsum(share, axis=-1) < uniform[:, row, column, None]
@@ -229,11 +229,11 @@ class PixelCNN(Declared, Prior, keras.layers.Layer):
         """
         inputs = keras.Input(self.places, dtype="int32")
         model = keras.Model(inputs, self(inputs), name="prior")
-        # XLA has no fast convolutions on a CPU.
+        # On a CPU XLA's convolutions are slow.
         model.compile(
             keras.optimizers.Adam(learning_rate), _negative_log_likelihood, jit_compile=False
         )
-        # Made within the first step, the optimizer's variables would have it traced twice.
+        # If the optimizer made its variables in the first step, that would be traced twice.
         model.optimizer.build(model.trainable_variables)
         history = model.fit(
             _Batches(codes, batch_size, self.seed),

@@ -149,7 +149,7 @@ class SwissRoll(Declared, Value):
         n, dim = shape
         check_dimensions(self, 2, dim)
         first, second = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
-        # The length up to a point grows with the square of its distance.
+        # The length of the spiral up to a point grows with the square of the point's distance.
         share = ops.sqrt(draws.uniform((n,), seed=first))
         angle = self._whole_angle * share
         spiral = ops.stack([ops.cos(angle), ops.sin(angle)], axis=1)

@@ -203,6 +203,6 @@ def _strategy_scope(layer):
 
 def _largest(features, k):
     _, places = ops.top_k(features, k)
-    # By place, not by value, so that ties do not keep more.
+    # Units are kept by place, not by value: of equal values no more than k are kept.
     kept = ops.sum(ops.one_hot(places, features.shape[-1], dtype=features.dtype), axis=-2)
     return features * kept

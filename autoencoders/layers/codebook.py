@@ -16,7 +16,7 @@ from autoencoders.types import Shape, Tensor
 # Added to each code's count, so that a code to which no features are near keeps a finite place.
 _SMOOTHING = 1e-5
 
-# The decay of the moving average of a codebook's use, where the codebook itself has none.
+# The decay of the counts of how often codes are used, where the codebook has no `decay`.
 _USE_DECAY = 0.99
 
 
@@ -38,9 +38,9 @@ class VectorQuantizer(Declared, Bottleneck):
         code_dim: Their size. Features of another number of channels are mapped to it linearly, at
             each place alike.
         commitment: The paper's β.
-        decay: Of the moving averages that are the codebook: each code is the mean of the features
-            that it was nearest to (the paper's appendix A.1). None for a codebook that is trained
-            by gradient, with `codebook_loss`.
+        decay: The decay of the moving averages that make the codebook: each code is the mean of
+            the features that it was nearest to (the paper's appendix A.1). None for a codebook
+            that is trained by gradient, with `codebook_loss`.
         revive: The share of an even use of the codes below which one is dead, and starts again at
             a place of the batch (Dhariwal et al., "Jukebox", 2020, arXiv:2005.00341; Łańcucki et
             al. 2020, arXiv:2005.08520). 0 or None leaves dead codes dead.
@@ -79,7 +79,7 @@ class VectorQuantizer(Declared, Bottleneck):
         self.counts = None
 
     def turned(self, name: str) -> None:
-        """Begin or cease to count how often codes are used; a codebook stays as it is trained."""
+        """Begin or stop to count how often codes are used; refuse another way of training."""
         if name == "decay":
             raise AttributeError(fixed(self, name))
         if self.built:
@@ -111,8 +111,8 @@ class VectorQuantizer(Declared, Bottleneck):
             self.projection.build(features_shape)
         averaged = self.decay is not None
         shape = (self.num_codes, self.code_dim)
-        # Replicas draw places of their own, and agree on the first one's. What they count is
-        # averaged, as over one batch.
+        # Each replica draws places of its own, and all take the first replica's codebook. What the
+        # replicas count is averaged, as if it were one batch.
         self.codebook = self.add_weight(
             shape=shape,
             initializer="random_uniform",
@@ -135,7 +135,7 @@ class VectorQuantizer(Declared, Bottleneck):
     def call(self, features: Tensor, training: bool = False) -> Tensor:
         """The nearest codes: `(batch, ..., channels)` to `(batch, ..., code_dim)`.
 
-        In training, of a classifier of the codes say, with the gradient for the features.
+        In training, for example of a classifier of the codes, the features get the gradient.
         """
         z = self._projected(features)
         code = self.lookup(self._nearest(z))
@@ -168,8 +168,8 @@ class VectorQuantizer(Declared, Bottleneck):
         return ops.cast(z, self.variable_dtype)
 
     def _nearest(self, z):
-        # ‖z − e‖² but for ‖z‖², which is the same for all codes: nothing larger than one number
-        # for each place and code.
+        # The distances are ‖z − e‖² without ‖z‖², which is the same for all codes. So nothing here
+        # is larger than one number for each place and code.
         codebook = ops.convert_to_tensor(self.codebook)
         products = ops.matmul(z, ops.transpose(codebook))
         distances = ops.sum(ops.square(codebook), axis=-1) - 2.0 * products
@@ -198,7 +198,7 @@ class VectorQuantizer(Declared, Bottleneck):
         rows = ops.shape(z)[0]
         places = draws.uniform((self.num_codes,), seed=self.seed_generator)
         places = ops.cast(places * ops.cast(rows, places.dtype), "int32")
-        z = ops.concatenate([z, ops.zeros_like(self.codebook[:1])])  # a replica may have no rows
+        z = ops.concatenate([z, ops.zeros_like(self.codebook[:1])])  # A replica may have no rows.
         drawn = ops.take(z, ops.minimum(places, ops.maximum(rows - 1, 0)), axis=0)
         self.codebook.assign(ops.where(dead[:, None], drawn, self.codebook))
         if self.decay is not None:
@@ -211,7 +211,7 @@ class VectorQuantizer(Declared, Bottleneck):
 
 
 def straight_through(value: Tensor, smooth: Tensor) -> Tensor:
-    """The value as it is, with the gradient of the smooth one besides."""
+    """The value as it is, with the gradient of the smooth one."""
     return value + (smooth - ops.stop_gradient(smooth))
 
 

@@ -15,7 +15,7 @@ from autoencoders.layers.schedule import ScheduledBottleneck
 from autoencoders.serialization import PACKAGE
 from autoencoders.types import Shape, Tensor
 
-# A latent unit is active if its posterior mean varies more than this from row to row.
+# A latent unit is active if the variance of its posterior mean from row to row is above this.
 _ACTIVE_VARIANCE = 0.01
 
 
@@ -37,8 +37,8 @@ class GaussianBottleneck(ScheduledBottleneck):
         num_samples: Samples of z drawn for each row.
         warm_up: Training steps in which the weight of the KL grows linearly from 0 (Sønderby et
             al. 2016, arXiv:1602.02282). Evaluation has the whole weight.
-        free_bits: Nats of each latent dimension, as a mean over the batch, that cost nothing more
-            if they are not used (Kingma et al. 2016, arXiv:1606.04934, the paper's λ).
+        free_bits: The least nats that each latent dimension costs, as a mean over the batch: using
+            fewer saves nothing (Kingma et al. 2016, arXiv:1606.04934, the paper's λ).
         capacity: In place of the KL, its distance from a capacity that grows linearly from 0 to
             this many nats in `capacity_steps` training steps: beta · |KL − C| (Burgess et al. 2018,
             arXiv:1804.03599). Evaluation has the whole capacity.
@@ -227,7 +227,7 @@ class TotalCorrelationBottleneck(GaussianBottleneck):
 
 
 def _active_units(mean):
-    # A single row has no variance; its distance from the mean of the prior takes that place.
+    # A single row has no variance: the square of its distance from zero stands for it.
     around_zero = ops.mean(ops.square(mean), axis=0)
     variance = ops.where(ops.shape(mean)[0] > 1, ops.var(mean, axis=0), around_zero)
     return ops.sum(ops.cast(variance > _ACTIVE_VARIANCE, mean.dtype))

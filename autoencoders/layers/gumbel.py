@@ -38,7 +38,7 @@ class GumbelSoftmax(ScheduledBottleneck):
         beta: Weight of the KL term; 1 for the ELBO.
         warm_up: Training steps in which that weight grows linearly from 0. Evaluation has the whole
             weight.
-        temperature: Of the relaxation; the lower, the nearer to one category.
+        temperature: The relaxation's temperature; the lower, the nearer to one category.
         min_temperature: What the temperature falls to, exponentially, in `anneal_steps` training
             steps, and stays at.
         anneal_steps: See `min_temperature`; 0 for a temperature that stays as it is.
@@ -105,7 +105,7 @@ class GumbelSoftmax(ScheduledBottleneck):
 
     @Derived
     def _fall(self):
-        """What the temperature is multiplied with until it is the lowest."""
+        """The factor by which the temperature falls in all."""
         return self.min_temperature / self.temperature
 
     def build(self, features_shape: Shape) -> None:
@@ -125,8 +125,8 @@ class GumbelSoftmax(ScheduledBottleneck):
     def call(self, features: Tensor, training: bool = False) -> Tensor:
         """The most probable codes: `(batch, ..., channels)` to `(batch, ..., code_dim)`.
 
-        Without a codebook they are one-hot, `(batch, ..., num_codes)`. In training, of a classifier
-        of the codes say, they have the gradient of their mean.
+        Without a codebook they are one-hot, `(batch, ..., num_codes)`. In training, for example of
+        a classifier of the codes, they have the gradient of their mean.
         """
         logits = self.logits(features)
         code = self.lookup(ops.argmax(logits, axis=-1))
@@ -171,7 +171,7 @@ class GumbelSoftmax(ScheduledBottleneck):
         return self._mix(sample)
 
     def _mix(self, share):
-        """The mean of the codes, each of which has such a share."""
+        """The mean of the codes, weighted by their shares."""
         return share if self.codebook is None else ops.matmul(share, self.codebook)
 
     def current_temperature(self) -> Tensor:

@@ -90,7 +90,7 @@ class SparsityPenalty(Declared, Penalty):
         return self.weight * ops.sum(divergences.bernoulli_kl(self.target, activation))
 
 
-# Derivatives of activations, in terms of what they put out.
+# The derivatives of activations, as functions of what the activations put out.
 _DERIVATIVES = {
     "linear": ops.ones_like,
     "relu": lambda h: ops.cast(h > 0, h.dtype),
@@ -146,7 +146,7 @@ def _single_dense_layer(encoder):
     layers = [layer for layer in encoder.layers if not isinstance(layer, shaping)]
     if len(layers) != 1 or type(layers[0]) is not keras.layers.Dense:
         return None
-    activation = layers[0].activation  # a function, unless it is a layer
+    activation = layers[0].activation  # A layer may stand in an activation's place.
     known = isinstance(activation, FunctionType) and activation.__name__ in _DERIVATIVES
     return layers[0] if known else None
 

@@ -30,7 +30,7 @@ class Expectation:
         shape: Shape of one row of the input; None where any size will do.
         target_range: The smallest and largest value that a target may have.
         labels: The `Labels` that come beside x, for a model that takes them; its target is x.
-        padding: A value that stands for none, wherever the range is.
+        padding: A value that stands for padding; targets may have it even outside their range.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Expectation:
             checked.append(self.array(y, "y", target=True))
         if sample_weight is not None:
             if y is None:
-                checked.append(x)  # Keras's order is (x, y, sample_weight); the target is x.
+                checked.append(x)  # Keras's order is (x, y, sample_weight), and the target is x.
             checked.append(_sample_weight(sample_weight))
         for name, array in zip(("y", "sample_weight"), checked[1:], strict=False):
             if len(array) != len(x):
@@ -94,7 +94,8 @@ class Expectation:
             raise ValueError(f"`{name}` has no rows; expected shape {self._described()}.")
         if array.size == 0:
             return array
-        # Smallest and largest tell without a mask as large as the data; NaN is both.
+        # The smallest and the largest value show whether all are finite, and need no mask as large
+        # as the data: if there is a NaN, both are NaN.
         with np.errstate(invalid="ignore"):
             low, high = array.min(), array.max()
         if not (np.isfinite(low) and np.isfinite(high)):
@@ -179,7 +180,7 @@ class Expectation:
         return x, labels if self.labels else target, sample_weight
 
     def tensor(self, data: Tensor, name: str) -> Tensor:
-        """One batch inside a step, at Keras's precision, which nothing reads unless finite."""
+        """One batch inside a step, at Keras's precision; nothing reads it unless it is finite."""
         if not has_shape(data):
             raise ValueError(f"`{name}` must be one dense array, got a {type(data).__name__}.")
         self.spec(data.dtype, data.shape, name)
@@ -207,7 +208,7 @@ def value_errors() -> Iterator[None]:
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        # Among TensorFlow's own words about ops and nodes.
+        # Our message stands among TensorFlow's own words about ops and nodes.
         ours = re.search(
             r"(`\w+`|Labels) must (be finite|lie in|be integers).*?(rows|`likelihood`)\.",
             str(error.message),
@@ -226,7 +227,7 @@ def _as_array(data, name):
             else "Use np.asarray or .toarray()."
         )
         raise ValueError(f"`{name}` must be one dense array, got a {type(data).__name__}. {hint}")
-    if hasattr(data, "select_dtypes"):  # a data frame: name the columns
+    if hasattr(data, "select_dtypes"):  # A data frame has columns, which can be named.
         others = list(data.select_dtypes(exclude="number").columns)
         if others:
             raise ValueError(

@@ -2,10 +2,10 @@
 
 Keras's `fit`, `evaluate` and `predict` iterate over batches and call a function for each. Over
 arrays they are given the numbers of the steps to iterate over, in place of the batches, and a
-function that takes as many steps from the feed as the launch allows (`launches`, `fused`). So
-Keras's progress bar, callbacks and history go on around programs as they do with its own
-`steps_per_execution`. For pipelines, and where `compile` asks for Keras's own loop, the same
-function calls the one that Keras would have made.
+function that takes as many steps from the feed as the launch allows (`fused.launches`). So Keras's
+progress bar, callbacks and history go on around programs as they do with its own
+`steps_per_execution`. For pipelines, and where `compile` asks for Keras's own loop, that function
+calls the one that Keras would have made.
 
 The functions are methods of `PhasedModel`, whose class body names them.
 """
@@ -40,7 +40,7 @@ def _replace(model, loop, force):
 
     def keras_function():
         own = getattr(model, name)
-        getattr(keras.Model, f"make_{name}")(model, force=True)  # which sets the attribute
+        getattr(keras.Model, f"make_{name}")(model, force=True)  # Keras sets the attribute.
         made = getattr(model, name)
         setattr(model, name, own)
         return made
@@ -50,10 +50,10 @@ def _replace(model, loop, force):
 
 
 def steps_per_execution(self: PhasedModel) -> int:
-    """Steps per launch, as Keras's loop that asks for it has it."""
-    launches = vars(self).get("_launches")  # Keras sets and reads it before that is there
+    """How many steps a launch has in the loop of Keras's that asks."""
+    launches = vars(self).get("_launches")  # Keras's constructor asks before there are launches.
     return launches.current().steps if launches else 1
 
 
 def leave_to_compile(self: PhasedModel, value: Any) -> None:
-    """Set nothing: `compile` takes the argument, and knows a default from a choice."""
+    """Set nothing: `compile` takes the argument, and tells a default from a choice."""

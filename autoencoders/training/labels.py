@@ -12,7 +12,7 @@ class Labels:
 
     Args:
         num_classes: How many classes there are.
-        needed: Whether every row has one; otherwise −1 stands for none.
+        needed: Whether every row has a label; otherwise −1 stands for a row without one.
     """
 
     def __init__(self, num_classes: int, needed: bool = True) -> None:

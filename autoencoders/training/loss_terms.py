@@ -58,7 +58,7 @@ def keras_loss(
         values = loss(y_true, y_pred)
         return ops.mean(ops.reshape(values, (ops.shape(values)[0], -1)), axis=-1)
     if sample_weight is not None:
-        # Keras aligns weights with losses of one rank more at most; images have two more.
+        # Keras aligns weights only with losses of at most one more axis; an image's has two more.
         rank = len(loss.call(y_true, y_pred).shape)
         sample_weight = ops.reshape(sample_weight, (-1, *[1] * (rank - 1)))
     # Keras has divided by the number of replicas already, which a step does for all terms alike.

@@ -232,7 +232,8 @@ class PhasedModel(keras.Model):
             raise ValueError("There are no classes to weigh; use `sample_weight`.")
         self._assert_compile_called("fit")
         self.ensure_built(x)
-        # Keras leaves this set after a restored run, and would skip as many epochs of the next.
+        # Keras leaves this number of epochs set after a run that was restored from a backup, and
+        # would skip as many epochs of the next run.
         self._initial_epoch = None
         source, held_out = sources.training(
             self,

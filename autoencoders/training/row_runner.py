@@ -14,13 +14,14 @@ import tensorflow as tf
 from autoencoders.training.backend import needs_tensorflow
 from autoencoders.training.fused.programs import Graphs
 
-# Rows at once: enough that launching a program costs little, few enough to stay in cache.
+# The bytes and the rows of a batch: so many that launching a program costs little, and so few that
+# the batch stays in cache.
 _BATCH_BYTES = 2**22
 _FEWEST, _MOST = 48, 1056
 
 # A matrix product takes its rows in blocks, and on some processors the rows that are left over come
-# out with other last bits. In batches of these sizes, or multiples of the largest, all rows come
-# out alike: so it was measured on a processor with AVX-512, where other sizes differ.
+# out with other last bits. In batches of these sizes, or of multiples of the largest, all rows come
+# out alike. This was measured on a processor with AVX-512, where batches of other sizes differ.
 _ALIKE = (48, 24, 12, 6, 3, 2, 1)
 
 
@@ -75,7 +76,7 @@ class RowRunner(Graphs):
         specs = tuple(tf.TensorSpec((batch_size, *a.shape[1:]), a.dtype) for a in arrays)
         self.refresh()
         key = (name, specs)
-        traced = tf.function(function, autograph=False)  # as Keras's own loops trace
+        traced = tf.function(function, autograph=False)  # Keras's own loops trace like this, too.
         graph = self.get(key, lambda: traced.get_concrete_function(*specs))
         results = None
         for start in range(0, max(count, 1), batch_size):

@@ -16,7 +16,7 @@ from autoencoders.training.sources import Source
 if TYPE_CHECKING:
     from autoencoders.training.phased_model import PhasedModel
 
-# A batch that Keras is handed by itself (`train_on_batch` and the like): no step has checked it.
+# The batch of `train_on_batch` and the like, which Keras hands to a step unchecked.
 ONE_BATCH = Source({})
 
 
@@ -45,7 +45,8 @@ def training(
 
 def finish(model: PhasedModel, history: Any) -> None:
     """Do what is left once `fit` has trained all epochs, whose `History` this is."""
-    # Keras does it for the first phase's: averages of weights (`use_ema`) take their place.
+    # With `use_ema` an optimizer's averages take the place of the weights. Keras does that for the
+    # first phase's optimizer alone.
     for phase in model.phases[1:]:
         model.phase_optimizers[phase.name].finalize_variable_values(phase.variables)
     if history.epoch:
@@ -58,7 +59,7 @@ def evaluation(
 ) -> Iterator[None]:
     """Within it Keras's `evaluate` reads this source, and samples as it does each time."""
     with state.sampling_afresh(model), launching(model, "test", source, callbacks) as launch:
-        if within_fit:  # Keras made its iterator for the launches of training.
+        if within_fit:  # Keras made this iterator for the launches of training.
             model._eval_epoch_iterator.steps_per_execution = launch.steps
         yield
 

@@ -46,7 +46,7 @@ class EpochCounter(keras.callbacks.Callback):
 
 @contextmanager
 def first(callback: EpochCounter | None, callbacks: Any, model: keras.Model) -> Iterator[Any]:
-    """`callbacks` with `callback` in front, taken out of a list of Keras's own afterwards."""
+    """`callbacks` with `callback` in front; a `CallbackList` of Keras's is left as it was."""
     if callback is None:
         yield callbacks
     elif isinstance(callbacks, keras.callbacks.CallbackList):
@@ -94,7 +94,7 @@ class Order:
         even: Whether all batches have the size asked for.
 
     Raises:
-        ValueError: a `batch_size` that is no positive integer.
+        ValueError: a `batch_size` that is not a positive integer.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ def batches(arrays: tuple[np.ndarray, ...], order: Order) -> tf.data.Dataset:
         tensors = tuple(tf.convert_to_tensor(array) for array in arrays)
 
     def epoch(_):
-        # Not `from_generator`: under Python 3.11 it sets the process's mmap threshold so low that
+        # Without `from_generator`: under Python 3.11 it sets the process's mmap threshold so low that
         # every XLA program afterwards spends half of its time on page faults.
         indices, bounds = tf.numpy_function(order.epoch, [], (tf.int64, tf.int64))
         indices, bounds = tf.ensure_shape(indices, (None,)), tf.ensure_shape(bounds, (None,))
@@ -167,5 +167,7 @@ def batches(arrays: tuple[np.ndarray, ...], order: Order) -> tf.data.Dataset:
     dataset = tf.data.Dataset.range(1).flat_map(epoch)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(order.steps))
     options = tf.data.Options()
-    options.experimental_optimization.apply_default_optimizations = False  # nothing to fuse here
+    options.experimental_optimization.apply_default_optimizations = (
+        False  # There is nothing to fuse.
+    )
     return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)

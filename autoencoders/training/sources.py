@@ -94,8 +94,8 @@ def training(
         raise ValueError("`validation_split` divides arrays; pass `validation_data` instead.")
     given = {"x": x, "y": y, "sample_weight": sample_weight, "steps_per_epoch": steps_per_epoch}
     if not isinstance(x, OrdersItself):
-        # A `PyDataset` is shuffled by Keras; other pipelines shuffle by themselves, and Keras
-        # would say so.
+        # Keras shuffles a `PyDataset`. Other pipelines shuffle by themselves, and Keras would warn
+        # that it does not.
         shuffled = not in_order and isinstance(x, keras.utils.PyDataset)
         return Source({**given, "shuffle": shuffled}), None
     if steps_per_epoch is not None:

@@ -63,7 +63,8 @@ def train(
         Dict of every loss term and measure, as scalars.
     """
     values = {}
-    # Nothing runs before the batch is found good, weight decay and moving averages included.
+    # The checks of a batch run before anything else: if it is bad, no update, no weight decay and no
+    # moving average has changed a variable.
     with tf.control_dependencies([part for part in batch if part is not None]):
         for phase in phases:
             values.update(_update(phase, optimizers[phase.name], batch))

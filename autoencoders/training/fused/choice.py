@@ -1,9 +1,9 @@
 """Which loop trains a model, and when its programs are worth specialising.
 
 The choice follows from the data, the batch size, the model and the device alone, not from the
-number of epochs, nor from what has been compiled already: a run in one piece and the same run
-interrupted and resumed make it alike. It is made as the first epoch of a run begins and saved with
-the model; a resumed run (`initial_epoch`) keeps it.
+number of epochs, nor from what has been compiled already: so a run in one piece and the same run
+interrupted and resumed make the same choice. It is made as the first epoch of a run begins and
+saved with the model; a resumed run (`initial_epoch`) keeps it.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from numpy.typing import ArrayLike
 if TYPE_CHECKING:
     from autoencoders.training.fused.programs import Contents
 
-# An estimate of what Keras's loop takes on two CPU cores, in seconds: a step by itself, and for
-# each weight its update, and its arithmetic for one row. Faster machines compile faster, too.
+# An estimate of the seconds that Keras's loop takes on two CPU cores: for a step by itself, for the
+# update of each weight, and for the arithmetic of each weight and row. A faster machine takes less
+# time for all three, but also less to compile, so that the choice stays about right.
 _STEP = 0.9e-3
 _UPDATE = 1.7e-9
 _ROW = 1.6e-11
 
-# XLA takes 0.5 to 1.5 s to compile a program. A long epoch pays for that by itself. In a run of
-# short epochs it is spent once the fused loop has saved as much against Keras's.
+# XLA takes 0.5 to 1.5 s to compile a program. One long epoch saves that much by itself. In a run of
+# short epochs XLA begins once the fused loop has saved as much time compared with Keras's loop.
 _LONG_EPOCH = 1.0
 _SHORT_EPOCHS = 5.0
 
-# What XLA saves on two CPU cores, in seconds: at a step by itself, and at each weight's update.
-# What it loses there: at each number that a step draws, and at each that `keras.random` draws in it
-# (see `draws`). Measured on dense models of up to 6 million weights that draw up to 6 million
-# numbers.
+# The seconds that XLA saves on two CPU cores, at a step by itself and at the update of each weight;
+# and those that it loses there, at each random number that a step draws and at each that the step
+# draws through `keras.random` (see `draws`). They were measured on dense models of up to 6 million
+# weights that draw up to 6 million numbers.
 _SAVED_STEP = 0.15e-3
 _SAVED_UPDATE = 4e-9
 _LOST_DRAW = 30e-9
@@ -92,8 +93,9 @@ def choose(
         steps: Steps in an epoch.
         batch_size: Rows in a batch.
         weights: Numbers that a step updates; those of several phases count for each.
-        contents: Gives the `fused.Contents` of a step, traced for the batches that XLA would
-            compile it for, or that it would run on without, as its argument says.
+        contents: Function that gives the `programs.Contents` of a step. Its argument says whether
+            the step is traced for the batches that XLA compiles it for, or for those that it runs
+            on without XLA.
         jit_compile: As in `compile`: whether to use XLA, or "auto".
     """
     if jit_compile != "auto":
@@ -122,8 +124,8 @@ def without_xla(error: Exception) -> TrainingLoop:
 def every_batch(callbacks: Any) -> bool:
     """Whether a callback has to see every batch.
 
-    One with a hook for batches does, unless it has `every_batch = False`. Keras's own do only
-    where they are set to count batches.
+    A callback with a hook for batches has to, unless it has `every_batch = False`. Keras's own
+    callbacks have to only where they are set to count batches.
     """
     return any(_sees_batches(callback) for callback in keras.tree.flatten(callbacks or []))
 

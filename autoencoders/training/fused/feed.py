@@ -9,13 +9,14 @@ import tensorflow as tf
 
 from autoencoders.training.shuffle import Order
 
-# A chunk is large enough that launching costs next to nothing, small enough to stay in cache and
-# to let the progress bar move.
+# A chunk is so large that launching it costs next to nothing, and so small that it stays in cache
+# and that the progress bar moves.
 _CHUNK_BYTES = 2**23
 _CHUNK_STEPS = 128
 
-# Programs for one batch size are faster than programs for any, but the rest of the rows then needs
-# another, which takes some tenths of a second to trace: nothing beside this many steps.
+# A program for one batch size is faster than a program for any. But the last batch, of the rows
+# that are left over, then needs a second program, which takes some tenths of a second to trace. In
+# an epoch of this many steps that time does not matter.
 _MANY_STEPS = 300
 
 
@@ -24,8 +25,8 @@ class Feed:
 
     Args:
         arrays: Tuple of arrays with the same number of rows.
-        order: The `shuffle.Order` of those rows.
-        steps: How many of an epoch's batches are meant; None for all.
+        order: The order of those rows.
+        steps: How many of an epoch's batches to hand out; None for all.
     """
 
     def __init__(
@@ -36,13 +37,15 @@ class Feed:
         self.steps = min(limit for limit in limits if limit)
         self._chunk = None
         source = DeviceRows if tf.config.list_logical_devices("GPU") else HostRows
-        different = {id(array): array for array in arrays}  # the target may be the input
+        # An array that is both input and target is held once.
+        different = {id(array): array for array in arrays}
         self._rows = {key: source(array) for key, array in different.items()}
         self._parts = [id(array) for array in arrays]
         row_bytes = sum(array.nbytes // len(array) for array in different.values())
         batch_bytes = max(row_bytes * order.batch_size, 1)
         most = int(np.clip(_CHUNK_BYTES // batch_bytes, 1, _CHUNK_STEPS))
-        # Of one length: Keras's progress bar counts whole launches, and XLA pads the last one.
+        # All chunks but the last have one length, and the last is hardly shorter: Keras's progress
+        # bar counts whole launches, and for XLA the last chunk is padded.
         self.chunk_steps = math.ceil(self.steps / math.ceil(self.steps / most))
 
     @property
@@ -70,7 +73,8 @@ class Feed:
         XLA makes a program for every shape, so it gets chunks of one shape only.
         """
         self._xla = xla
-        self._indices = None  # looked up at the first step: a callback may load a model until then
+        # The order is looked up at the first step: until then a callback may load a saved model.
+        self._indices = None
         self._position = self._chunk_begin = self._chunk_end = 0
 
     def without_xla(self) -> None:
@@ -81,8 +85,8 @@ class Feed:
         """The next `steps` batches.
 
         Yields:
-            `(size, xla)`, the program it is for, and `(chunk, begin, end)`, what that takes: a
-            tuple of tensors `(batches, rows, ...)` and the span of batches in it that are meant.
+            `(size, xla)`, which program is to run, and `(chunk, begin, end)`, its arguments: a
+            tuple of tensors `(batches, rows, ...)`, and the span of the chunk's batches to run.
         """
         if self._indices is None:
             self._indices, self._bounds = self._order.epoch()
@@ -101,7 +105,7 @@ class Feed:
             self._chunk = None
 
     def _load(self):
-        self._chunk = None  # before the next one needs memory
+        self._chunk = None  # This chunk's memory is free before the next chunk needs some.
         begin = self._chunk_end
         size = self._sizes[begin]
         alike = self._sizes[begin : begin + self.chunk_steps] == size
@@ -116,7 +120,7 @@ class Feed:
 
 
 class HostRows:
-    """Rows of an array in the host's memory, where a CPU's programs read them: no copy of it all.
+    """Rows of an array in the host's memory, where a CPU's programs read them without a copy of it.
 
     Args:
         array: NumPy array.
@@ -130,13 +134,14 @@ class HostRows:
         """The rows of these indices, as a tensor `(batches, size, ...)`."""
         part = _aligned((len(indices), *self.row_shape), self.dtype)
         if self._array.flags.c_contiguous:
-            np.take(self._array, indices, axis=0, out=part, mode="clip")  # "raise" would copy first
-        else:  # of which `take` would first copy all
+            # With mode "raise" NumPy would gather into a buffer first.
+            np.take(self._array, indices, axis=0, out=part, mode="clip")
+        else:  # NumPy's `take` would copy the whole array first.
             part[...] = self._array[indices]
         part = part.reshape(-1, size, *self.row_shape)
-        if self.dtype.kind != "f":  # bfloat16 is not NumPy's own
+        if self.dtype.kind != "f":  # DLPack does not know bfloat16, which is not NumPy's own.
             return tf.convert_to_tensor(part)
-        return tf.experimental.dlpack.from_dlpack(part.__dlpack__())  # without another copy
+        return tf.experimental.dlpack.from_dlpack(part.__dlpack__())  # This makes no copy.
 
 
 class DeviceRows:
@@ -146,7 +151,7 @@ class DeviceRows:
         self.dtype, self.row_shape = array.dtype, array.shape[1:]
         try:
             self._tensor = tf.convert_to_tensor(array)
-        except tf.errors.ResourceExhaustedError:  # it has less memory than the host
+        except tf.errors.ResourceExhaustedError:  # The device has less memory than the host.
             with tf.device("cpu"):
                 self._tensor = tf.convert_to_tensor(array)
 

@@ -33,8 +33,8 @@ class Launch(NamedTuple):
     checked: bool = False
 
 
-# The launches under way, by model and loop. A loop may run inside another's callback, or beside it
-# in another thread: each sees its own.
+# The launches under way, by model and loop. A loop may run inside a callback of another loop, or
+# beside it in another thread: each loop sees its own launch.
 _UNDER_WAY = ContextVar("launches under way", default=MappingProxyType({}))
 
 
@@ -43,8 +43,8 @@ class Launches:
 
     Args:
         model: A `keras.Model` with `phases`.
-        base: The class whose steps these programs run. A step that the model has of its own is for
-            Keras's loop.
+        base: The class whose steps these programs run. If the model's class has another step,
+            Keras's loop runs it.
 
     Attributes:
         training_loop: How the last `fit` ran; None before the first.
@@ -75,7 +75,7 @@ class Launches:
     def feed(
         self, loop: str, arrays: tuple[np.ndarray, ...], order: Order, steps: int | None = None
     ) -> Feed | None:
-        """A `fused.Feed` for `loop` ("train", "test" or "predict"), or None where Keras's runs."""
+        """A `Feed` for `loop` ("train", "test" or "predict"), or None where Keras's runs."""
         model, name = self._model, f"{loop}_step"
         keras_runs_it = (
             self.steps_per_execution is not None
@@ -105,7 +105,7 @@ class Launches:
             self._programs.refresh()
             steps = 1 if choice.every_batch(callbacks) else feed.chunk_steps
             launch = Launch(steps, feed, checked=True)
-            if loop != "train":  # there it is the epoch that begins
+            if loop != "train":  # In training each epoch begins the feed.
                 feed.begin(xla=self.jit_compile is True and loop == "test")
         before = _UNDER_WAY.get()
         token = _UNDER_WAY.set({**before, (id(self), loop): launch, id(self): launch})
@@ -126,14 +126,14 @@ class Launches:
 
         Args:
             loop: "train", "test" or "predict".
-            keras_function: Makes Keras's own function. There are two of it: steps that check their
-                data are traced apart from those that need not.
+            keras_function: Makes Keras's own function. There are two such functions: steps that
+                check their data are traced apart from those that need not check it.
         """
         for checked in (True, False):
             self._keras_functions.pop((loop, checked), None)
 
         def run(iterator):
-            self.follow()  # a callback may have turned a switch
+            self.follow()  # A callback may have turned a switch.
             launch = self.current(loop)
             if launch.feed is None:
                 key = loop, launch.checked
@@ -170,7 +170,7 @@ class Launches:
                 logs = self._updates(loop, feed, size, xla)(*arguments)
             except tf.errors.ResourceExhaustedError:
                 raise
-            except Exception as error:  # if it is not XLA's, it comes again without XLA
+            except Exception as error:  # An error that is not XLA's comes again without XLA.
                 if not xla or self.jit_compile is True:
                     raise
                 self.training_loop = choice.without_xla(error)
@@ -180,8 +180,8 @@ class Launches:
 
     def _updates(self, loop, feed, size, xla):
         step, result = getattr(self._model, f"{loop}_step"), self._model.get_metrics_result
-        # An explicit `jit_compile=True` gets a step traced for XLA. Where XLA is chosen here, the
-        # step was traced already, to look at it, and XLA compiles that graph.
+        # With an explicit `jit_compile=True` the step is traced for XLA. Where XLA is chosen here,
+        # the step was traced already, to look at its contents, and XLA compiles that graph.
         own_graph = self.jit_compile is True
         return self._programs.updates(loop, step, result, feed.spec(size), xla, own_graph)
 

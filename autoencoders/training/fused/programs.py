@@ -41,7 +41,7 @@ class Graphs:
             return False
         self._changes = arguments.changes()
         before, self._settings = self._settings, arguments.settings(self._model)
-        if self._settings == before:  # it was another model's
+        if self._settings == before:  # The switch was another model's.
             return False
         self.clear()
         return True
@@ -73,16 +73,16 @@ class Programs(Graphs):
         xla: bool = False,
         own_graph: bool = False,
     ) -> Callable[..., Any]:
-        """A program that runs a step over a chunk, for what it does to the model's variables.
+        """A program that runs a step over a chunk and keeps what it does to the model's variables.
 
         Args:
             name: What the step is, to find its program again.
             step: Function of a batch.
             result: Function of nothing, for what the program returns in the end.
-            spec: The batch's, as `Feed.spec` gives it. XLA wants one with a size.
+            spec: What a batch looks like, as `Feed.spec` gives it. XLA needs one with a size.
             xla: Whether XLA compiles the program.
-            own_graph: Whether that is of a step traced for XLA, which does a few operations
-                otherwise; if not, it is of the graph that runs without XLA as well.
+            own_graph: Whether XLA compiles a graph of its own, traced for XLA, in which a few
+                operations differ; if not, the graph that also runs without XLA.
 
         Returns:
             Concrete function of a chunk and the span of batches in it.
@@ -105,7 +105,7 @@ class Programs(Graphs):
     def outputs(
         self, name: str, step: Callable[[Any], Any], spec: tuple[tf.TensorSpec, ...], dtype: str
     ) -> Callable[..., Any]:
-        """A program that runs a step over a chunk, for what it returns: rows of this dtype."""
+        """A program that runs a step over a chunk and returns what it gives: rows of this dtype."""
 
         def loop(chunk, begin, end):
             chunk = tuple(part[begin:end] for part in chunk)
@@ -130,8 +130,8 @@ class Contents(NamedTuple):
     Attributes:
         operations: The types of its operations, those of functions that it calls included.
         draws: How many uniform and normal random numbers a step draws.
-        slow_draws: How many of them are drawn in a way that XLA compiles badly for CPUs. Keras's
-            own layers do, and whatever else calls `keras.random`; see `draws`.
+        slow_draws: How many of them are drawn in a way that XLA compiles badly for CPUs: those of
+            Keras's own layers, and of whatever else calls `keras.random` (see `draws`).
     """
 
     operations: frozenset
@@ -139,7 +139,7 @@ class Contents(NamedTuple):
     slow_draws: int = 0
 
 
-# What makes the key of a generator that TensorFlow selects. XLA computes it anew for every number.
+# The operation that makes a generator's key. XLA computes the key anew for every number drawn.
 _SELECTS = "StatelessRandomGetKeyCounter"
 _DRAWS = (
     "StatelessRandomNormalV2",
