@@ -25,7 +25,8 @@ class Argument:
     def __init__(
         self, argument: str | None = None, serialize: Callable[[Any], Any] | None = None
     ) -> None:
-        self.argument = argument
+        self.name = ""  # Python gives it once the class body is read.
+        self.argument = argument or ""
         self._serialize = serialize
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -165,6 +166,7 @@ class Derived:
     """
 
     def __init__(self, function: Callable[[Any], float]) -> None:
+        self.name = ""
         self._function = function
         self.__doc__ = function.__doc__
 

@@ -41,7 +41,9 @@ def padding_mask(self: Autoencoder, rows: Tensor) -> Tensor | None:
     return ops.any(ops.not_equal(rows, ops.cast(self.mask_value, rows.dtype)), axis=-1)
 
 
-def features(self: Autoencoder, inputs: Inputs, training: bool, corrupt: bool = True) -> Tensor:
+def features(
+    self: Autoencoder, inputs: Inputs, training: bool | None, corrupt: bool = True
+) -> Tensor:
     """What the encoder gives: `(batch, ...)`.
 
     Args:
@@ -104,7 +106,11 @@ def encoding_of(self: Autoencoder, inputs: Inputs, features: Tensor, training: b
 
 
 def decoder_output(
-    self: Autoencoder, latent: Tensor, inputs: Inputs, training: bool, target: Tensor | None = None
+    self: Autoencoder,
+    latent: Tensor,
+    inputs: Inputs,
+    training: bool | None,
+    target: Tensor | None = None,
 ) -> Tensor:
     """What the decoder puts out for codes: with the target, as many as the loss sees.
 

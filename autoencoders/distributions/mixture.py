@@ -13,7 +13,7 @@ from autoencoders import draws
 from autoencoders.arguments import Declared, Structure
 from autoencoders.distributions.priors import Value, check_dimensions
 from autoencoders.serialization import PACKAGE
-from autoencoders.types import Shape, Tensor
+from autoencoders.types import Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -104,7 +104,7 @@ class GaussianMixture(Declared, Value):
         scales = scale[:, None] * scale if full else scale**2
         return cls(fitted.weights_, centre + scale * fitted.means_, scales * fitted.covariances_)
 
-    def sample(self, shape: Shape, seed: int | keras.random.SeedGenerator) -> Tensor:
+    def sample(self, shape: tuple[int, ...], seed: int | keras.random.SeedGenerator) -> Tensor:
         """Draw latent vectors: `shape`, whose rows are flat where the components' means are."""
         n, dim = shape[0], math.prod(shape[1:])
         check_dimensions(self, self.means.shape[1], dim)

@@ -183,7 +183,7 @@ class PixelCNN(Declared, Prior, keras.layers.Layer):
         """Log-probability in nats: `(n, *places)` to `(n,)`."""
         return -_negative_log_likelihood(indices, self(indices))
 
-    def sample(self, shape: Shape, seed: int | keras.random.SeedGenerator) -> np.ndarray:
+    def sample(self, shape: tuple[int, ...], seed: int | keras.random.SeedGenerator) -> np.ndarray:
         """Draw the numbers of codes: integers of shape `(n, *places)`, place by place.
 
         Raises:

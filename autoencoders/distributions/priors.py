@@ -14,7 +14,7 @@ from autoencoders.arguments import Declared, Derived, Number, Structure
 from autoencoders.distributions import divergences
 from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.serialization import PACKAGE
-from autoencoders.types import Shape, Tensor
+from autoencoders.types import Tensor
 
 
 class Prior:
@@ -33,7 +33,7 @@ class Prior:
         """Whether there is a `log_prob`."""
         return type(self).log_prob is not Prior.log_prob
 
-    def sample(self, shape: Shape, seed: int | keras.random.SeedGenerator) -> Tensor:
+    def sample(self, shape: tuple[int, ...], seed: int | keras.random.SeedGenerator) -> Tensor:
         """Draw codes.
 
         Args:
@@ -101,7 +101,7 @@ class Value(Prior):
 class StandardNormal(Value):
     """The normal distribution with zero mean and unit variance in every latent dimension."""
 
-    def sample(self, shape: Shape, seed: int | keras.random.SeedGenerator) -> Tensor:
+    def sample(self, shape: tuple[int, ...], seed: int | keras.random.SeedGenerator) -> Tensor:
         """Draw latent vectors: `shape`."""
         return draws.normal(shape, seed=seed)
 
@@ -144,7 +144,7 @@ class SwissRoll(Declared, Value):
     def _whole_angle(self):
         return 2.0 * math.pi * self.turns
 
-    def sample(self, shape: Shape, seed: int | keras.random.SeedGenerator) -> Tensor:
+    def sample(self, shape: tuple[int, ...], seed: int | keras.random.SeedGenerator) -> Tensor:
         """Draw latent vectors: `shape`, of two dimensions."""
         n, dim = shape
         check_dimensions(self, 2, dim)
@@ -211,7 +211,7 @@ class VampPrior(Declared, Prior, keras.layers.Layer):
         logs = divergences.gaussian_log_density(z[:, None, :], mean, log_variance)
         return ops.logsumexp(ops.sum(logs, axis=-1), axis=1) - math.log(self.num_pseudo_inputs)
 
-    def sample(self, shape: Shape, seed: int | keras.random.SeedGenerator) -> Tensor:
+    def sample(self, shape: tuple[int, ...], seed: int | keras.random.SeedGenerator) -> Tensor:
         """Draw latent vectors: `shape`."""
         first, second = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
         chosen = draws.randint((shape[0],), 0, self.num_pseudo_inputs, seed=first)
@@ -233,7 +233,7 @@ class UniformCodes(Declared, Value):
     def __init__(self, num_codes: int) -> None:
         self.num_codes = num_codes
 
-    def sample(self, shape: Shape, seed: int | keras.random.SeedGenerator) -> Tensor:
+    def sample(self, shape: tuple[int, ...], seed: int | keras.random.SeedGenerator) -> Tensor:
         """Draw the numbers of codes: integers of this shape."""
         return draws.randint(shape, 0, self.num_codes, seed=seed)
 

@@ -1,7 +1,7 @@
 """What flows through a step of a model: what it is given, and what that becomes before decoding."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from autoencoders.distributions.posteriors import Categorical, DiagonalGaussian
 from autoencoders.types import Tensor
@@ -39,7 +39,7 @@ class Drawn(NamedTuple):
     latent: Tensor
     terms: dict[str, Tensor]
     posterior: DiagonalGaussian | Categorical | None = None
-    state: object = None
+    state: Any = None
 
 
 class Encoding(NamedTuple):

@@ -14,7 +14,7 @@ class ScheduledBottleneck(Declared, Bottleneck):
     A subclass gives `scheduled`, and calls `build_schedule` when it is built.
     """
 
-    steps = None  # The weight that counts steps, where a schedule needs it.
+    steps: Tensor | None = None  # The weight that counts steps, where a schedule needs it.
 
     @property
     def scheduled(self) -> bool:

@@ -116,12 +116,11 @@ class Expectation:
         if not (isinstance(shape, tf.TensorShape) and shape.rank is None):
             shape = tuple(shape)
             if not shape or not self._fits(shape[1:]):
-                hint = (
-                    "It is the clean target of `x`; labels have no place in it."
-                    if name == "y"
-                    else "Codes have the shape `model.latent_shape`."
-                    if name == "z"
-                    else "`get(name, input_shape=...)` builds a model for rows of another shape."
+                hint = {
+                    "y": "It is the clean target of `x`; labels have no place in it.",
+                    "z": "Codes have the shape `model.latent_shape`.",
+                }.get(
+                    name, "`get(name, input_shape=...)` builds a model for rows of another shape."
                 )
                 raise ValueError(
                     f"`{name}` must have shape {self._described()}, got {shape}. {hint}"
@@ -149,9 +148,9 @@ class Expectation:
             `(x, target, sample_weight)`, with labels in the target's place where they are expected.
         """
         x = self.tensor(x, "x")
+        labels = None
         if self.labels:
-            labels = self.labels.tensor(y, x)
-            y = None
+            labels, y = self.labels.tensor(y, x), None
         target = x if y is None else self.tensor(y, "y")
         if np.isfinite((self.low, self.high)).any():
             inside = (target >= self.low) & (target <= self.high)

@@ -13,6 +13,7 @@ from autoencoders import losses
 from autoencoders.training import compiling, keras_hooks, running, sources, state, step
 from autoencoders.training.backend import needs_tensorflow
 from autoencoders.training.expectation import Expectation
+from autoencoders.training.fused.feed import Feed
 from autoencoders.training.fused.launches import Launches
 from autoencoders.training.labels import Labels
 from autoencoders.training.loss_terms import LossTrackers
@@ -53,14 +54,14 @@ class PhasedModel(keras.Model):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.phase_optimizers = {}
-        self.compiled_loss = None
+        self.phase_optimizers: dict[str, compiling.Optimizer] = {}
+        self.compiled_loss: keras.losses.Loss | None = None
         self._trackers = LossTrackers(())
         self._shuffle = keras.random.SeedGenerator(name="shuffle")
-        self._set_aside = None
+        self._set_aside: np.ndarray | None = None
         self._pretrained = False
         self._launches = Launches(self, PhasedModel)
-        self._validation_feed = None
+        self._validation_feed: Feed | None = None
 
     # What a subclass says -------------------------------------------------------------------------
 

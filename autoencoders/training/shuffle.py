@@ -154,8 +154,8 @@ def batches(arrays: tuple[np.ndarray, ...], order: Order) -> tf.data.Dataset:
         tensors = tuple(tf.convert_to_tensor(array) for array in arrays)
 
     def epoch(_):
-        # Without `from_generator`: under Python 3.11 it sets the process's mmap threshold so low that
-        # every XLA program afterwards spends half of its time on page faults.
+        # Without `from_generator`, which under Python 3.11 sets the process's mmap threshold
+        # so low that every XLA program afterwards spends half of its time on page faults.
         indices, bounds = tf.numpy_function(order.epoch, [], (tf.int64, tf.int64))
         indices, bounds = tf.ensure_shape(indices, (None,)), tf.ensure_shape(bounds, (None,))
         spans = tf.data.Dataset.from_tensor_slices((bounds[:-1], bounds[1:]))

@@ -63,8 +63,8 @@ def train(
         Dict of every loss term and measure, as scalars.
     """
     values = {}
-    # The checks of a batch run before anything else: if it is bad, no update, no weight decay and no
-    # moving average has changed a variable.
+    # The checks of a batch run before anything else, so that a bad one changes no variable, by an
+    # update, by weight decay or by a moving average.
     with tf.control_dependencies([part for part in batch if part is not None]):
         for phase in phases:
             values.update(_update(phase, optimizers[phase.name], batch))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -35,7 +35,9 @@ class Launch(NamedTuple):
 
 # The launches under way, by model and loop. A loop may run inside a callback of another loop, or
 # beside it in another thread: each loop sees its own launch.
-_UNDER_WAY = ContextVar("launches under way", default=MappingProxyType({}))
+_UNDER_WAY: ContextVar[Mapping[Any, Launch]] = ContextVar(
+    "launches under way", default=MappingProxyType({})
+)
 
 
 class Launches:
