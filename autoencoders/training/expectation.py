@@ -6,6 +6,8 @@ traced, values as they come. XLA compiles such assertions away, so an explicit `
 gives up the check of values from pipelines.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +46,18 @@ class Expectation:
         self.low, self.high = target_range
         self.labels = labels
         self.padding = padding
+
+    @property
+    def labelled(self) -> Expectation:
+        """What is expected of rows every one of which has a label.
+
+        Raises:
+            ValueError: the model takes no labels.
+        """
+        if self.labels is None:
+            raise ValueError("This model takes no labels: it trains on no labelled rows.")
+        labels = Labels(self.labels.num_classes)
+        return Expectation(self.shape, (self.low, self.high), labels, self.padding)
 
     def arrays(
         self, x: Data, y: Data = None, sample_weight: ArrayLike | None = None

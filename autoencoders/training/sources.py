@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from autoencoders.training import shuffle
 from autoencoders.training.expectation import has_shape
 from autoencoders.training.fused.feed import Feed
+from autoencoders.training.step import TwoBatches
 from autoencoders.types import Data, Shape
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class Source(NamedTuple):
     counter: shuffle.EpochCounter | None = None
 
 
+_unpacked = keras.utils.unpack_x_y_sample_weight
+
+
 @runtime_checkable
 class OrdersItself(Protocol):
     """Batches that know the order of each epoch, as `datasets.batches.Batches` do."""
@@ -56,7 +60,9 @@ def batch_shape(x: Data) -> Shape | None:
     """The shape of the batches of arrays or of a `tf.data` pipeline; None where x does not tell."""
     if isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)):
         x = x.element_spec
-    rows = keras.utils.unpack_x_y_sample_weight(x)[0]
+    if isinstance(x, TwoBatches):
+        x = x.rows
+    rows = _unpacked(x)[0]
     return (None, *rows.shape[1:]) if has_shape(rows) else None
 
 
@@ -85,11 +91,24 @@ def training(
     Raises:
         ValueError: bad data, or arguments that are for data of another kind.
     """
-    if is_array(x):
+    labelled = None
+    if isinstance(x, TwoBatches):
+        if y is not None or sample_weight is not None:
+            raise ValueError(
+                "`TwoBatches` hold labels and weights: pass no `y`, no `sample_weight`."
+            )
+        labelled = model.expectation.labelled.arrays(*_unpacked(x.labelled))
+        x, y, sample_weight = _unpacked(x.rows)
+    if is_array(x) or labelled is not None:
         arrays, rest = model.expectation.arrays(x, y, sample_weight), None
         if held_out:
             arrays, rest = shuffle.split(arrays, held_out)
-        return _ordered(model, arrays, batch_size, in_order, steps_per_epoch), rest
+        order = partial(
+            shuffle.Order, state=model._shuffle.state, batch_size=batch_size, shuffle=not in_order
+        )
+        if labelled is not None:
+            return _in_pairs(model, arrays, labelled, order, steps_per_epoch), rest
+        return _ordered(model, arrays, order, steps_per_epoch), rest
     if held_out:
         raise ValueError("`validation_split` divides arrays; pass `validation_data` instead.")
     given = {"x": x, "y": y, "sample_weight": sample_weight, "steps_per_epoch": steps_per_epoch}
@@ -106,20 +125,23 @@ def training(
     return Source({**given, "shuffle": False}, counter=counter), None
 
 
-def _ordered(model, arrays, batch_size, in_order, steps_per_epoch):
+def _ordered(model, arrays, make_order, steps_per_epoch):
     """Arrays in the order that is saved with the model."""
-    order = shuffle.Order(
-        len(arrays[0]),
-        model._shuffle.state,
-        batch_size=batch_size,
-        shuffle=not in_order,
-        steps_per_epoch=steps_per_epoch,
-    )
+    order = make_order(len(arrays[0]), steps_per_epoch=steps_per_epoch)
     feed = model._launches.feed("train", arrays, order)
     begin = partial(model._launches.begin_epoch, feed) if feed else None
     x = feed.keras_steps() if feed else shuffle.batches(arrays, order)
     counter = shuffle.EpochCounter(model._shuffle.state, begin)
     return Source({"x": x, "shuffle": False}, feed, True, counter)
+
+
+def _in_pairs(model, arrays, labelled, make_order, steps_per_epoch):
+    """Arrays in that order, and in each step labelled rows in an order of their own."""
+    order = make_order(len(arrays[0]), steps_per_epoch=steps_per_epoch)
+    other = make_order(len(labelled[0]), steps_per_epoch=order.steps)
+    pairs = TwoBatches(shuffle.batches(arrays, order), shuffle.batches(labelled, other))
+    given = {"x": tf.data.Dataset.zip(pairs), "shuffle": False}
+    return Source(given, checked=True, counter=shuffle.EpochCounter(model._shuffle.state))
 
 
 def validation(model: PhasedModel, data: Data, batch_size: int | None, steps: int | None) -> Source:
@@ -132,7 +154,7 @@ def validation(model: PhasedModel, data: Data, batch_size: int | None, steps: in
     """
     feed = None
     if data is not None:
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = _unpacked(data)
         if is_array(x):
             data = model.expectation.arrays(x, y, sample_weight)
             order = shuffle.Order(len(data[0]), batch_size=batch_size)
@@ -169,7 +191,7 @@ def evaluation(
     feed = None
     if checked := is_array(x):
         arrays = model.expectation.arrays(x, y, sample_weight)
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
+        x, y, sample_weight = _unpacked(arrays)
         order = shuffle.Order(len(x), batch_size=batch_size)
         feed = model._launches.feed("test", arrays, order, steps)
     if feed:

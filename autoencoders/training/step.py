@@ -20,13 +20,44 @@ if TYPE_CHECKING:
     from autoencoders.training.phased_model import PhasedModel
 
 
+class TwoBatches(NamedTuple):
+    """What a step is handed where labelled rows have a batch of their own; and what `fit` is given.
+
+    Where few rows have labels, a batch of all rows may hold none of them. A step can take two
+    batches instead: `model.fit(TwoBatches((x,), (x_labelled, labels)))` trains on all rows of x in
+    each epoch, and in each of its steps on the next of the labelled rows, which begin anew in
+    another order when all have been seen. A pipeline may give such pairs of batches, too. It is
+    Keras's own loop that runs them.
+
+    A phase finds the second batch in `Batch.labelled`. No model of the zoo has such a phase so far,
+    which is why `fit` has no argument for it yet.
+
+    Attributes:
+        rows: `(x,)`, `(x, y)` or `(x, y, sample_weight)`, as `fit` takes them.
+        labelled: `(x, labels)` or `(x, labels, sample_weight)`; every row has a label.
+    """
+
+    rows: tuple
+    labelled: tuple
+
+
 class Batch(NamedTuple):
-    """What a loss sees: the input, the clean target, a weight per row and labels (or None)."""
+    """What a loss sees of a batch.
+
+    Attributes:
+        x: The input, `(batch, *input_shape)`.
+        target: The clean target, of the same shape.
+        sample_weight: A weight per row, `(batch,)`, or None.
+        labels: The class of each row, integers `(batch,)`, or None.
+        labelled: The `Batch` of labelled rows that comes with this one, or None. It has another
+            size, so that a loss of its rows is to be a scalar.
+    """
 
     x: Tensor
     target: Tensor
     sample_weight: Tensor | None = None
     labels: Tensor | None = None
+    labelled: Batch | None = None
 
 
 class Phase(NamedTuple):
@@ -65,7 +96,8 @@ def train(
     values = {}
     # The checks of a batch run before anything else, so that a bad one changes no variable, by an
     # update, by weight decay or by a moving average.
-    with tf.control_dependencies([part for part in batch if part is not None]):
+    parts = tf.nest.flatten(batch)
+    with tf.control_dependencies([part for part in parts if part is not None]):
         for phase in phases:
             values.update(_update(phase, optimizers[phase.name], batch))
     return values
@@ -132,10 +164,18 @@ def predict_step(self: PhasedModel, data: Any) -> Tensor:
 
 
 def _batch(model, data, loop):
+    checked, expectation = model._launches.current(loop).checked, model.expectation
+    if not isinstance(data, TwoBatches):
+        return _of_rows(data, expectation, checked)
+    labelled = _of_rows(data.labelled, expectation.labelled, checked)
+    return _of_rows(data.rows, expectation, checked)._replace(labelled=labelled)
+
+
+def _of_rows(data, expectation, checked):
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if not model._launches.current(loop).checked:
-        x, y, sample_weight = model.expectation.tensors(x, y, sample_weight)
-    if model.labels:
+    if not checked:
+        x, y, sample_weight = expectation.tensors(x, y, sample_weight)
+    if expectation.labels:
         return Batch(x, x, sample_weight, labels=y)
     return Batch(x, x if y is None else y, sample_weight)
 
