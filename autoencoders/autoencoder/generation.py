@@ -62,26 +62,32 @@ def fit_prior(
     seed = 0 if seed is None else int(seed)
 
     def codes(rows):
-        if rows is None:
-            return None
         rows = keras.tree.map_structure(to_numpy, rows)
         return self.over_rows("indices", self.indices, rows) if discrete else self.encode(rows)
 
-    own, held_out = codes(x), codes(validation_data)
+    own, held_out = codes(x), None if validation_data is None else codes(validation_data)
     if None in self.latent_shape:
         raise ValueError(f"{self.name!r} has codes of open shape {self.latent_shape}.")
     if discrete:
-        sizes = {name: options.pop(name) for name in ("filters", "blocks") if name in options}
-        prior = PixelCNN(own.shape[1:], self.num_codes, seed=seed, **sizes)
-        history = prior.fit(own, held_out, **options)
+        prior, history = _pixel_cnn(own, held_out, self.num_codes, seed, **options)
     else:
-        prior = priors.GaussianMixture.fit(own, seed=seed, **options)
-        given = {"loss": own, "val_loss": held_out}
-        history = {
-            name: [-_mean_log_prob(prior, rows)] for name, rows in given.items() if rows is not None
-        }
+        prior, history = _mixture(own, held_out, seed, **options)
     self._keep_prior(prior)
     return history
+
+
+def _pixel_cnn(codes, held_out, num_codes, seed, **options):
+    sizes = {name: options.pop(name) for name in ("filters", "blocks") if name in options}
+    prior = PixelCNN(codes.shape[1:], num_codes, seed=seed, **sizes)
+    return prior, prior.fit(codes, held_out, **options)
+
+
+def _mixture(codes, held_out, seed, **options):
+    prior = priors.GaussianMixture.fit(codes, seed=seed, **options)
+    history = {"loss": [-_mean_log_prob(prior, codes)]}
+    if held_out is not None:
+        history["val_loss"] = [-_mean_log_prob(prior, held_out)]
+    return prior, history
 
 
 def _mean_log_prob(prior, codes):

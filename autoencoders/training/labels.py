@@ -37,7 +37,7 @@ class Labels:
 
     def array_or_one(self, labels: ArrayLike | None, rows: int) -> np.ndarray:
         """As `array`; one label stands for all rows."""
-        if np.ndim(labels) == 0 and labels is not None:
+        if labels is not None and np.ndim(labels) == 0:
             labels = np.full(rows, labels)
         return self.array(labels, rows)
 

@@ -27,9 +27,7 @@ class EpochCounter(keras.callbacks.Callback):
         begin: Called with Keras's number of each epoch before it begins.
     """
 
-    def __init__(
-        self, state: keras.Variable | None, begin: Callable[[int], None] | None = None
-    ) -> None:
+    def __init__(self, state: keras.Variable, begin: Callable[[int], None] | None = None) -> None:
         super().__init__()
         self._state = state
         self._begin = begin

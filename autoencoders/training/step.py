@@ -37,8 +37,8 @@ class TwoBatches(NamedTuple):
         labelled: `(x, labels)` or `(x, labels, sample_weight)`; every row has a label.
     """
 
-    rows: tuple
-    labelled: tuple
+    rows: Any
+    labelled: Any
 
 
 class Batch(NamedTuple):
