@@ -20,7 +20,7 @@ import tensorflow as tf
 
 import autoencoders
 from autoencoders import datasets, layers, registry
-from autoencoders.training import randomness, step
+from autoencoders.training import state, step
 
 ROWS = 96
 BATCH = 32
@@ -95,7 +95,7 @@ def check_round_trip(name, folder):
     np.testing.assert_array_equal(model(given), loaded(given))
     for ours, theirs in zip(_state(model), _state(loaded), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_array_equal(randomness.snapshot(model), randomness.snapshot(loaded))
+    np.testing.assert_array_equal(state.snapshot(model), state.snapshot(loaded))
     assert json.loads(json.dumps(model.get_config())) == json.loads(json.dumps(loaded.get_config()))
 
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import autoencoders
 from autoencoders import cli
-from autoencoders.training import choice
+from autoencoders.training.fused import choice
 
 
 def run(*arguments, cwd=None, check=True):
@@ -137,7 +137,7 @@ def test_an_interrupted_training_goes_on(tmp_path, monkeypatch):
     # As `python -m autoencoders`, but heeding Ctrl-C where the tests run in the background.
     code = (
         "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from autoencoders.training import choice; choice._SHORT_EPOCHS = 0.05; "
+        "from autoencoders.training.fused import choice; choice._SHORT_EPOCHS = 0.05; "
         "runpy.run_module('autoencoders', run_name='__main__')"
     )
     command = [sys.executable, "-c", code, *arguments, tmp_path / "resumed.weights.h5"]

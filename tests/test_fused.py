@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import autoencoders
 from autoencoders import datasets
-from autoencoders.training import choice, fused
+from autoencoders.training.fused import choice, feed, programs
 from tests import checks
 
 # How each loop is asked for; "auto" is the fused one without XLA on data as small as here.
@@ -227,7 +227,7 @@ def test_arrays_on_disk(x, tmp_path):
 def test_rows_on_an_accelerator_are_those_on_the_host(x):
     """What a GPU would be given, made on the CPU."""
     indices = np.array([3, 1, 4, 1, 5, 9])
-    host, device = (rows(x).batches(indices, 2) for rows in (fused.HostRows, fused.DeviceRows))
+    host, device = (rows(x).batches(indices, 2) for rows in (feed.HostRows, feed.DeviceRows))
     assert host.shape == (3, 2, 8, 8, 1)
     np.testing.assert_array_equal(host, x[indices].reshape(host.shape))
     np.testing.assert_array_equal(host, device)
@@ -262,7 +262,7 @@ def test_a_variable_may_keep_a_batch(x):
 
 
 def _choose(steps, batch_size=100, weights=400_000, draws=0, slow_draws=0, **options):
-    contents = fused.Contents(frozenset(["MatMul"]), draws, slow_draws)
+    contents = programs.Contents(frozenset(["MatMul"]), draws, slow_draws)
     return choice.choose(steps, batch_size, weights, lambda xla: contents, **options)
 
 
@@ -296,7 +296,7 @@ def test_draws_count_where_xla_loses_at_them(x):
         model.compile("adam")
         model.fit(x, batch_size=16, verbose=0)
         (program,) = model._launches._programs._kept.values()
-        return fused.contents(program, 16)[1:], model.training_loop.xla_from
+        return programs.contents(program, 16)[1:], model.training_loop.xla_from
 
     dropped, noise = 16 * 64, 16 * 64
     ours = autoencoders.layers.MaskingNoise(0.1)

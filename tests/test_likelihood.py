@@ -12,7 +12,7 @@ import autoencoders
 from autoencoders import layers, losses, metrics, priors
 from autoencoders.distributions.pixelcnn import PixelCNN
 from autoencoders.metrics import likelihood
-from autoencoders.training.rows import RowRunner
+from autoencoders.training.row_runner import RowRunner
 
 RNG = np.random.default_rng(0)
 FEATURES, LATENT, NOISE = 6, 2, 0.5

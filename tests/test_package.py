@@ -22,7 +22,7 @@ PACKAGE = ROOT / "autoencoders"
 
 # From the ground up; a module imports from its own floor or from those below it.
 FLOORS = [
-    {"arguments", "checks", "draws", "serialization"},
+    {"arguments", "checks", "draws", "serialization", "types"},
     {"registry", "losses", "distributions", "priors"},
     {"layers", "networks"},
     {"training"},

@@ -18,7 +18,7 @@ from autoencoders.distributions import divergences
 from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.distributions.priors import described
 from autoencoders.networks import DenseTranspose
-from autoencoders.training import step
+from autoencoders.training import loss_terms
 
 RNG = np.random.default_rng(0)
 
@@ -348,7 +348,7 @@ def test_likelihoods_by_name():
 def test_a_weight_is_a_row_repeated():
     y, p = RNG.normal(size=(2, 3, 4, 4, 1)).astype("float32")
     for loss in (losses.as_loss("mse"), losses.as_loss("mae"), losses.Gaussian()):
-        weighted = step.keras_loss(loss, y, p, np.array([2.0, 0.0, 1.0], "float32"))
+        weighted = loss_terms.keras_loss(loss, y, p, np.array([2.0, 0.0, 1.0], "float32"))
         repeated = loss(y[[0, 0, 2]], p[[0, 0, 2]])
         assert float(weighted) == pytest.approx(float(repeated), rel=1e-5)
 

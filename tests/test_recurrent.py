@@ -13,7 +13,7 @@ from keras import ops
 
 import autoencoders
 from autoencoders import layers, losses, networks
-from autoencoders.training.rows import RowRunner
+from autoencoders.training.row_runner import RowRunner
 from autoencoders.training.step import Batch
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ import pytest
 
 import autoencoders
 from autoencoders import datasets
-from autoencoders.training.fused import Feed
+from autoencoders.training.fused.feed import Feed
 from autoencoders.training.shuffle import Order, batches
 from tests import checks
 

@@ -22,7 +22,7 @@ from autoencoders import registry, zoo
 from autoencoders.anomaly import calibration
 from autoencoders.anomaly.ensemble import DenoisingEnsemble
 from autoencoders.anomaly.scaling import Scaler
-from autoencoders.training.rows import RowRunner
+from autoencoders.training.row_runner import RowRunner
 
 # What small networks need on tables; a small table is gone through often enough to make as many.
 _TRAINING_STEPS = 3000

@@ -25,7 +25,7 @@ from autoencoders.anomaly.scaling import Scaler
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.backend import needs_tensorflow
-from autoencoders.training.rows import RowRunner
+from autoencoders.training.row_runner import RowRunner
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -15,7 +15,7 @@ from autoencoders.anomaly.scaling import Scaler
 from autoencoders.anomaly.scores import TINY, log_slope
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.backend import needs_tensorflow
-from autoencoders.training.rows import RowRunner
+from autoencoders.training.row_runner import RowRunner
 
 # Errors are added up over this share of a window around each point: the error of a single point
 # is often small by chance, and its logarithm then tells little.

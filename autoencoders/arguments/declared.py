@@ -1,5 +1,7 @@
 """The base class of what declares its arguments, and what its programs were traced for."""
 
+from typing import Any, Self
+
 import keras
 
 from autoencoders.arguments.kinds import SWITCHES, Part, declared, turned_at
@@ -8,26 +10,26 @@ from autoencoders.arguments.kinds import SWITCHES, Part, declared, turned_at
 class Declared:
     """Base class, before the Keras one, of classes that declare their arguments."""
 
-    def check_arguments(self):
+    def check_arguments(self) -> None:
         """Raise a ValueError unless the arguments go together; called when one of them changes."""
 
-    def turned(self, name):
+    def turned(self, name: str) -> None:
         """Do what a switch that has changed asks for; raise an error if it must stay as it was."""
 
-    def __setattr__(self, name, value):
-        # Before Keras takes note of a layer that is not admitted.
+    def __setattr__(self, name: str, value: Any) -> None:
+        # This comes first, so that Keras takes no note of a layer that is not admitted.
         argument = declared(type(self)).get(name)
         if argument is not None:
             argument.admit(self, value)
         super().__setattr__(name, value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, serialised."""
         own = declared(type(self)).values()
         return {**super().get_config(), **{one.argument: one.to_config(self) for one in own}}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """The inverse of `get_config`."""
         parts = {
             one.argument: keras.saving.deserialize_keras_object(config[one.argument])
@@ -37,18 +39,18 @@ class Declared:
         return cls(**{**config, **parts})
 
 
-def changes():
-    """How many switches have been turned: while it is the same, `settings` are."""
+def changes() -> int:
+    """How many switches have been turned; while the number is the same, so are all `settings`."""
     return SWITCHES.changes
 
 
-def settings(whole):
-    """What its programs were traced for: when a switch of each of its parts was turned last."""
+def settings(whole: object) -> tuple[int, ...]:
+    """What a model's programs were traced for: when a switch of each part was turned last."""
     return tuple(turned_at(part) for part in _parts(whole))
 
 
 def _parts(whole):
-    """The object and what it is made of, as far as that declares arguments; each once."""
+    """The object and its parts, those that declare arguments, each once."""
     waiting, seen = [whole], set()
     while waiting:
         one = waiting.pop()

@@ -1,7 +1,11 @@
 """The kinds of arguments: numbers, switches, structure and parts."""
 
+from __future__ import annotations
+
 import math
 import numbers
+from collections.abc import Callable
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import keras
@@ -18,15 +22,18 @@ class Argument:
         serialize: Function that makes of its value what a config holds.
     """
 
-    def __init__(self, argument=None, serialize=None):
-        self.argument = argument
+    def __init__(
+        self, argument: str | None = None, serialize: Callable[[Any], Any] | None = None
+    ) -> None:
+        self.name = ""  # Python gives it once the class body is read.
+        self.argument = argument or ""
         self._serialize = serialize
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
         self.argument = self.argument or name
 
-    def __get__(self, instance, owner=None):
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return self
         try:
@@ -36,8 +43,8 @@ class Argument:
                 f"{type(instance).__name__!r} has no attribute {self.name!r} yet."
             ) from None
 
-    def admit(self, instance, value):
-        """Raise an error if the object's argument cannot have this value, or not any more.
+    def admit(self, instance: Any, value: Any) -> None:
+        """Raise an error if the object's argument cannot have this value, or can no longer change.
 
         `Declared` asks before anything else takes note of the value.
         """
@@ -45,7 +52,7 @@ class Argument:
             self.permit(instance)
         self.checked(value)
 
-    def __set__(self, instance, value):
+    def __set__(self, instance: Any, value: Any) -> None:
         values = vars(instance)
         made = _is_made(instance)
         before = values.get(self.name)
@@ -62,20 +69,20 @@ class Argument:
                 values[self.name] = before
             raise
 
-    def checked(self, value):
+    def checked(self, value: Any) -> Any:
         """The value to keep; a ValueError if the argument cannot have it."""
         return value
 
-    def permit(self, instance):
+    def permit(self, instance: Any) -> None:
         """Raise an AttributeError unless the argument may change in an object that is made."""
 
-    def follow(self, instance, before):
+    def follow(self, instance: Any, before: Any) -> None:
         """Do what a new value asks for."""
 
-    def to_config(self, instance):
+    def to_config(self, instance: Any) -> Any:
         """What a config holds of it."""
         value = vars(instance).get(self.name, _MISSING)
-        if value is _MISSING:  # a subclass has a property in its place
+        if value is _MISSING:  # A subclass has a property in the argument's place.
             value = getattr(instance, self.name)
         return value if self._serialize is None else self._serialize(value)
 
@@ -85,26 +92,33 @@ class Number(Argument):
 
     Args:
         at_least, above, at_most, below: Bounds of its value.
-        off: Values that mean that it plays no part: programs are traced anew when it is turned on
-            or off, and within them, too, it is then this value.
+        off: Values that mean that the number plays no part. Programs are traced anew when it is
+            turned on or off; a number that is off is this value within programs, too.
         argument: Its name in the constructor, where the attribute has another.
     """
 
     def __init__(
-        self, *, at_least=None, above=None, at_most=None, below=None, off=(), argument=None
-    ):
+        self,
+        *,
+        at_least: float | None = None,
+        above: float | None = None,
+        at_most: float | None = None,
+        below: float | None = None,
+        off: tuple = (),
+        argument: str | None = None,
+    ) -> None:
         super().__init__(argument)
         self._bounds = (at_least, above, at_most, below)
         self._off = off
 
-    def __get__(self, instance, owner=None):
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
         value = super().__get__(instance, owner)
         if instance is None or value in self._off or reads_constants():
             return value
         return tensor(instance, self.name)
 
-    def checked(self, value):
-        """The number, as Python's; a ValueError if it is none, or out of bounds."""
+    def checked(self, value: Any) -> Any:
+        """The value as Python's number; a ValueError if it is not a number, or out of bounds."""
         if value is None and None in self._off:
             return value
         number = _plain(value)
@@ -138,7 +152,7 @@ class Number(Argument):
             words = "a number" if at_least is None else f"a number of {at_least:g} or more"
         return f"{words}, or None" if None in self._off else words
 
-    def follow(self, instance, before):
+    def follow(self, instance: Any, before: Any) -> None:
         """Let programs read the new value, or be traced anew if it was turned on or off."""
         if (before in self._off) != (vars(instance)[self.name] in self._off):
             _turn(instance, self.name)
@@ -151,14 +165,15 @@ class Derived:
     It is computed in Python, at full precision, and is a tensor within programs, as a `Number`.
     """
 
-    def __init__(self, function):
+    def __init__(self, function: Callable[[Any], float]) -> None:
+        self.name = ""
         self._function = function
         self.__doc__ = function.__doc__
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance, owner=None):
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return self
         if reads_constants():
@@ -174,18 +189,20 @@ class Switch(Argument):
         argument: Its name in the constructor, where the attribute has another.
     """
 
-    def __init__(self, check=None, *, argument=None):
+    def __init__(
+        self, check: Callable[[str, Any], None] | None = None, *, argument: str | None = None
+    ) -> None:
         super().__init__(argument)
         self._check = check
 
-    def checked(self, value):
+    def checked(self, value: Any) -> Any:
         """The value, if the check lets it pass."""
         value = _plain(value)
         if self._check is not None:
             self._check(self.argument, value)
         return value
 
-    def follow(self, instance, before):
+    def follow(self, instance: Any, before: Any) -> None:
         """Note that programs are out of date."""
         _turn(instance, self.name)
 
@@ -199,17 +216,23 @@ class Structure(Argument):
         serialize: Function that makes of its value what a config holds.
     """
 
-    def __init__(self, check=None, *, argument=None, serialize=None):
+    def __init__(
+        self,
+        check: Callable[[str, Any], None] | None = None,
+        *,
+        argument: str | None = None,
+        serialize: Callable[[Any], Any] | None = None,
+    ) -> None:
         super().__init__(argument, serialize)
         self._check = check
 
-    def checked(self, value):
+    def checked(self, value: Any) -> Any:
         """The value, if the check lets it pass."""
         if self._check is not None:
             self._check(self.argument, value)
         return value
 
-    def permit(self, instance):
+    def permit(self, instance: Any) -> None:
         """Raise an AttributeError: it is too late."""
         raise AttributeError(fixed(instance, self.argument))
 
@@ -223,17 +246,23 @@ class Part(Structure):
         until_built: Whether it may be set as long as the object is not built.
     """
 
-    def __init__(self, check=None, *, argument=None, until_built=False):
+    def __init__(
+        self,
+        check: Callable[[str, Any], None] | None = None,
+        *,
+        argument: str | None = None,
+        until_built: bool = False,
+    ) -> None:
         super().__init__(check, argument=argument, serialize=_serialized)
         self._until_built = until_built
 
-    def permit(self, instance):
+    def permit(self, instance: Any) -> None:
         """Raise an AttributeError if it is too late."""
         if not self._until_built or instance.built:
             super().permit(instance)
 
 
-def fixed(instance, argument):
+def fixed(instance: Any, argument: str) -> str:
     """What to say of an argument that cannot be set any more."""
     kind = type(instance).__name__
     return (
@@ -245,7 +274,7 @@ def fixed(instance, argument):
 _DECLARED = WeakKeyDictionary()
 
 
-def declared(cls):
+def declared(cls: type) -> dict[str, Argument]:
     """The arguments that a class and its bases declare, by attribute: those of bases first."""
     if cls not in _DECLARED:
         found = {}
@@ -271,7 +300,7 @@ def _turn(instance, name):
     vars(instance)["_turned_at"] = SWITCHES.changes
 
 
-def turned_at(instance):
+def turned_at(instance: Any) -> int:
     """When a switch of the object was turned last, in turns of this process; 0 for never."""
     return vars(instance).get("_turned_at", 0)
 
@@ -280,7 +309,7 @@ _MISSING = object()
 
 
 def _is_made(instance):
-    """Whether all arguments are there, but those that a subclass has made properties of."""
+    """Whether all arguments have a value, apart from those that a subclass made properties."""
     values, cls = vars(instance), type(instance)
     arguments = declared(cls).items()
     return all(name in values or getattr(cls, name) is not one for name, one in arguments)

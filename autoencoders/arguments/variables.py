@@ -1,9 +1,13 @@
 """The variables from which programs read numbers, so that these may be set without a new trace."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import keras
+
+from autoencoders.types import Tensor
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -15,8 +19,8 @@ if keras.backend.backend() == "tensorflow":
         return tf.init_scope()
 
     def _variable(value, dtype):
-        # A variable that TensorFlow thinks it has to lift out of a function makes it trace that
-        # function twice; this one is outside already.
+        # TensorFlow traces a function twice if it has to lift a variable out of it. This variable
+        # is made outside of all functions, so there is nothing to lift.
         lifting = {"experimental_enable_variable_lifting": False}
         return tf.Variable(value, trainable=False, dtype=dtype, **lifting)
 
@@ -30,13 +34,13 @@ else:
 _CONSTANT = ContextVar("numbers are constants", default=False)
 
 
-def is_on(value):
+def is_on(value: Any) -> bool:
     """Whether a number that may be off is on, within a program as well as outside."""
     return keras.ops.is_tensor(value) or bool(value)
 
 
 @contextmanager
-def constants():
+def constants() -> Iterator[None]:
     """Within it programs are traced with numbers as the constants that they are now: for export."""
     token = _CONSTANT.set(True)
     try:
@@ -45,7 +49,7 @@ def constants():
         _CONSTANT.reset(token)
 
 
-def reads_constants():
+def reads_constants() -> bool:
     """Whether numbers are to be read as they are: outside programs, and for export."""
     return not _in_program() or _CONSTANT.get()
 
@@ -63,7 +67,7 @@ class _Variables(dict):
         return (_Variables, ())
 
 
-def tensor(instance, name):
+def tensor(instance: Any, name: str) -> Tensor:
     """The number of this name as programs see it, read from its variable."""
     variables = vars(instance).setdefault("_numbers", _Variables())
     if name not in variables:
@@ -72,7 +76,7 @@ def tensor(instance, name):
     return variables[name].read_value()
 
 
-def write(instance):
+def write(instance: Any) -> None:
     """Let the variables of an object's numbers have their present values."""
     variables = vars(instance).get("_numbers", {})
     if variables:

@@ -1,5 +1,9 @@
 """`Autoencoder`, the base class that every model of the zoo shares."""
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -8,12 +12,14 @@ from autoencoders.arguments import Declared, Part, Structure, constants
 from autoencoders.autoencoder import classifier, forward, generation, inference
 from autoencoders.autoencoder import objective as objectives
 from autoencoders.distributions.priors import described
-from autoencoders.layers import Bottleneck
+from autoencoders.layers import Bottleneck, Penalty
 from autoencoders.networks import tie
 from autoencoders.serialization import PACKAGE
-from autoencoders.training import health, randomness
+from autoencoders.training import state
+from autoencoders.training.expectation import Expectation
 from autoencoders.training.phased_model import PhasedModel, overridden
-from autoencoders.training.rows import RowRunner
+from autoencoders.training.row_runner import RowRunner
+from autoencoders.types import Shape, Tensor
 
 
 def _is_bottleneck(name, value):
@@ -114,16 +120,16 @@ class Autoencoder(Declared, PhasedModel):
 
     def __init__(
         self,
-        encoder,
-        decoder,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
         *,
-        bottleneck=None,
-        corruption=None,
-        penalties=(),
-        likelihood=None,
-        mask_value=None,
-        **kwargs,
-    ):
+        bottleneck: Bottleneck | None = None,
+        corruption: keras.layers.Layer | None = None,
+        penalties: Iterable[Penalty] = (),
+        likelihood: losses.Likelihood | None = None,
+        mask_value: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.encoder = encoder
         self.decoder = decoder
@@ -138,21 +144,22 @@ class Autoencoder(Declared, PhasedModel):
         self._keep_prior(None)
         tie(encoder, decoder)
         if bottleneck is not None and bottleneck.prior is not None:
-            # It may be made of the model's own posteriors.
+            # The prior may be a mixture of the model's own posteriors.
             connect = described(bottleneck.prior).connect
             connect(lambda x: bottleneck.posterior(self.features(self.inputs_of(x), False)))
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Create what is not built yet, for inputs of shape `(batch, *input_shape)`."""
         self._row_shape = tuple(input_shape[1:])
         output_shape = tuple(getattr(self.decoder, "output_shape", None) or ())[1:]
-        if len(output_shape) == len(self._row_shape):  # where the encoder leaves a size open
+        # Where the encoder leaves a size open, the decoder may know it.
+        if len(output_shape) == len(self._row_shape):
             sizes = zip(self._row_shape, output_shape, strict=True)
             self._row_shape = tuple(out if own is None else own for own, out in sizes)
         row = self._zeros()
-        with randomness.afresh(self):
+        with state.afresh(self):
             code, reconstruction = self.run_parts(self.inputs_of(self._example()), training=False)
-            # Sizes of the code that follow open sizes of the input are open, too.
+            # A size of the code that changes with an open size of the input is open, too.
             other = code
             if None in self._row_shape:
                 longer = self.inputs_of(self._example(open_size=48))
@@ -180,48 +187,49 @@ class Autoencoder(Declared, PhasedModel):
         super()._prepare()
 
     @property
-    def num_samples(self):
+    def num_samples(self) -> int:
         """How many codes the loss sees for each row."""
         return 1 if self.bottleneck is None else self.bottleneck.num_samples
 
     @property
-    def posterior_family(self):
+    def posterior_family(self) -> type | None:
         """The family of q(z|x), of `distributions.posteriors`; None where the code is certain."""
         return None if self.bottleneck is None else self.bottleneck.posterior_family
 
     @property
-    def num_codes(self):
+    def num_codes(self) -> int | None:
         """How many codes the model's codebook has; None for a model without one."""
         return None if self.bottleneck is None else self.bottleneck.num_codes
 
     def _keep_prior(self, prior):
-        # Beside Keras's tracking: it is no part of what is trained, and a built model is locked.
+        # Keras does not track it: the density is not part of what is trained, and a built model
+        # takes no new parts.
         object.__setattr__(self, "_fitted_prior", prior)
 
     @property
-    def known_input_shape(self):
+    def known_input_shape(self) -> Shape | None:
         """The encoder's input shape, where it has one before it sees data."""
         return getattr(self.encoder, "input_shape", None)
 
     @property
-    def expectation(self):
+    def expectation(self) -> Expectation:
         """The shape the model was built for, and the range its likelihood supports."""
         support = losses.Likelihood.support if self.likelihood is None else self.likelihood.support
-        return health.Expectation(self._row_shape, support, self.labels, self.mask_value)
+        return Expectation(self._row_shape, support, self.labels, self.mask_value)
 
     @property
-    def row_shape(self):
+    def row_shape(self) -> Shape:
         """Shape of one row of the input."""
         self.ensure_built()
         return self._row_shape
 
     @property
-    def latent_shape(self):
+    def latent_shape(self) -> Shape:
         """Shape of one row's latent code."""
         self.ensure_built()
         return self._latent_shape
 
-    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **kwargs: Any) -> None:
         """As `PhasedModel.compile`; a model with a likelihood has no other loss.
 
         Raises:
@@ -241,7 +249,9 @@ class Autoencoder(Declared, PhasedModel):
             )
         super().compile(optimizer, loss, **kwargs)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(
+        self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """As in Keras; for `weighted_metrics` padding has no weight."""
         mask = self.padding_mask(x)
         if mask is not None:
@@ -250,7 +260,7 @@ class Autoencoder(Declared, PhasedModel):
             sample_weight = mask * weight
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
-    def save(self, filepath, *args, **kwargs):
+    def save(self, filepath: str | Path, *args: Any, **kwargs: Any) -> None:
         """As `keras.Model.save`, to a `.keras` file."""
         if str(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
@@ -259,14 +269,14 @@ class Autoencoder(Declared, PhasedModel):
             )
         super().save(filepath, *args, **kwargs)
 
-    def export(self, *args, **kwargs):
+    def export(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.export`; the exported function gives the reconstruction."""
         self.ensure_built()
-        self(self._example())  # Keras exports only what has been called
+        self(self._example())  # Keras exports only a model that has been called.
         with constants():
             return super().export(*args, **kwargs)
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any] | None:
         """What `build` needs, and the fitted density, which the constructor does not take."""
         config = super().get_build_config()
         if config and self._fitted_prior is not None:
@@ -276,7 +286,7 @@ class Autoencoder(Declared, PhasedModel):
             config = {**config, "pretrained": True}
         return config
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any] | None) -> None:
         """The inverse of `get_build_config`."""
         config = dict(config or {})
         prior = config.pop("fitted_prior", None)
@@ -286,7 +296,7 @@ class Autoencoder(Declared, PhasedModel):
             self._keep_prior(keras.saving.deserialize_keras_object(prior))
 
 
-# What a subclass may train with in its own way, in which its `call` may have a part.
+# A subclass that has one of these trains in its own way, which may use its `call`.
 _OWN_WAYS = ("train_step", "phases", "reconstruction_phase")
 
 

@@ -1,12 +1,19 @@
 """A classifier on top of a trained model's codes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import keras
 import numpy as np
 
 from autoencoders.autoencoder.forward import masks_pass
 
+if TYPE_CHECKING:
+    from autoencoders.autoencoder.base import Autoencoder
 
-def to_classifier(self, num_classes, *, name=None):
+
+def to_classifier(self: Autoencoder, num_classes: int, *, name: str | None = None) -> keras.Model:
     """A classifier of the latent codes: this model's encoder with a softmax layer behind it.
 
     It shares its layers with this model: training it changes the encoder here, too, whose
@@ -45,6 +52,6 @@ def to_classifier(self, num_classes, *, name=None):
     )
     classifier = keras.Model(rows, head(code), name=name or f"{self.name}_classifier")
     classifier.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    # Made within the first step, the optimizer's variables would have it traced twice.
+    # If the optimizer made its variables in the first step, that would be traced twice.
     classifier.optimizer.build(classifier.trainable_variables)
     return classifier

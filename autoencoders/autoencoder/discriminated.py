@@ -1,11 +1,15 @@
 """`DiscriminatedAutoencoder`: what models that train beside a discriminator have in common."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from autoencoders.arguments import Part, Structure
 from autoencoders.autoencoder import Autoencoder
-from autoencoders.training.step import Phase
+from autoencoders.layers.encoding import Inputs
+from autoencoders.training.step import Batch, Phase
+from autoencoders.types import Tensor
 
 
 class DiscriminatedAutoencoder(Autoencoder):
@@ -25,29 +29,37 @@ class DiscriminatedAutoencoder(Autoencoder):
     discriminator = Part()
     seed = Structure()
 
-    def __init__(self, encoder, decoder, *, discriminator, seed=None, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        *,
+        discriminator: keras.layers.Layer,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, **kwargs)
         self.discriminator = discriminator
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._discriminator_has_losses = False
 
-    def run_parts(self, inputs, training):
+    def run_parts(self, inputs: Inputs, training: bool) -> tuple[Tensor, Tensor]:
         """Call every part once, the discriminator included."""
         code, reconstruction = super().run_parts(inputs, training)
         self.run_discriminators(code, reconstruction, training)
         return code, reconstruction
 
-    def run_discriminators(self, code, reconstruction, training):
+    def run_discriminators(self, code: Tensor, reconstruction: Tensor, training: bool) -> None:
         """Call each discriminator once; a subclass adds its own."""
         self.discriminator(code, training=training)
 
     @property
-    def discriminators(self):
+    def discriminators(self) -> list[keras.layers.Layer]:
         """The networks that the discriminator's phase trains."""
         return [self.discriminator]
 
-    def note_layer_losses(self):
+    def note_layer_losses(self) -> None:
         """Note which parts have losses of their own, the discriminator included."""
         super().note_layer_losses()
         self._discriminator_has_losses = bool(self._regularizers())
@@ -56,7 +68,7 @@ class DiscriminatedAutoencoder(Autoencoder):
         return [loss for network in self.discriminators for loss in network.losses]
 
     @property
-    def phases(self):
+    def phases(self) -> list[Phase]:
         """The autoencoder's, without the discriminator's variables; and the discriminator's."""
         (reconstruction,) = super().phases
         discriminator = [v for network in self.discriminators for v in network.trainable_variables]
@@ -70,24 +82,24 @@ class DiscriminatedAutoencoder(Autoencoder):
             Phase("discriminator", self.discriminator_phase, terms, discriminator),
         ]
 
-    def discriminator_phase(self, batch, training):
+    def discriminator_phase(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """The discriminator's losses, and its regularizers'."""
         values = self.discriminator_losses(batch, training)
         if self._discriminator_has_losses:
             values = {**values, "discriminator_regularization_loss": sum(self._regularizers())}
         return values
 
-    def discriminator_losses(self, batch, training):
+    def discriminator_losses(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """A dict of one loss per row, `(batch,)`, under the names in `discriminator_terms`."""
         raise NotImplementedError
 
-    def codes(self, batch, training):
+    def codes(self, batch: Batch, training: bool) -> Tensor:
         """One code for each row as the discriminator sees it, `(batch, latent_dim)`."""
         features = self.features(self.inputs_of_batch(batch), training)
         return self.drawn(features, training=False).latent[:: self.num_samples]
 
 
-def cross_entropy(label, logits):
+def cross_entropy(label: int, logits: Tensor) -> Tensor:
     """−log of the probability that logits `(batch, 1)` give to `label`, 0 or 1: `(batch,)`."""
     logits = ops.cast(ops.squeeze(logits, axis=-1), "float32")
     return ops.binary_crossentropy(ops.full_like(logits, label), logits, from_logits=True)

@@ -3,10 +3,14 @@
 The functions are methods of `Autoencoder`, whose class body names them.
 """
 
+from __future__ import annotations
+
 import re
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import keras
 from keras import ops
@@ -15,9 +19,13 @@ from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.layers import Drawn, Encoding, Inputs
 from autoencoders.networks import SequenceDecoder
 from autoencoders.training import gradients
+from autoencoders.types import Tensor
+
+if TYPE_CHECKING:
+    from autoencoders.autoencoder.base import Autoencoder
 
 
-def inputs_of(self, x):
+def inputs_of(self: Autoencoder, x: Tensor | tuple[Tensor, Tensor] | Inputs) -> Inputs:
     """The `layers.Inputs` of what `call` takes: rows, or rows and labels."""
     if isinstance(x, Inputs):
         return x
@@ -25,15 +33,17 @@ def inputs_of(self, x):
     return Inputs(rows, labels, self.padding_mask(rows))
 
 
-def padding_mask(self, rows):
-    """Where the steps of series are no padding, `(batch, steps)`; None without a mask value."""
+def padding_mask(self: Autoencoder, rows: Tensor) -> Tensor | None:
+    """Where the steps of series are not padding, `(batch, steps)`; None without a mask value."""
     if self.mask_value is None:
         return None
-    # At the precision of the rows, which Keras lowers on their way into the model.
+    # Keras may have lowered the precision of the rows on their way in: the value follows them.
     return ops.any(ops.not_equal(rows, ops.cast(self.mask_value, rows.dtype)), axis=-1)
 
 
-def features(self, inputs, training, corrupt=True):
+def features(
+    self: Autoencoder, inputs: Inputs, training: bool | None, corrupt: bool = True
+) -> Tensor:
     """What the encoder gives: `(batch, ...)`.
 
     Args:
@@ -44,16 +54,16 @@ def features(self, inputs, training, corrupt=True):
     rows = inputs.rows
     if corrupt and self.corruption is not None:
         rows = self.corruption(rows, training=training)
-    if inputs.mask is None:  # it is of the clean input: noise would hide the padding
+    if inputs.mask is None:  # The mask is the clean input's: noise would hide the padding.
         return self.encoder(rows, training=training)
-    rows = ops.copy(rows)  # on which Keras notes the mask
+    rows = ops.copy(rows)  # Keras notes the mask on the tensor, which others use without it.
     with masks_pass(self):
         return self.encoder(rows, training=training, mask=inputs.mask)
 
 
 @contextmanager
-def masks_pass(self):
-    """Without Keras's warning that a model loses a mask, whose layers get it all the same."""
+def masks_pass(self: Autoencoder) -> Iterator[None]:
+    """Keep Keras from warning that a model loses a mask: the model's layers do get it."""
     with warnings.catch_warnings():
         if isinstance(self.encoder, keras.Model):
             name = re.escape(self.encoder.name)
@@ -61,12 +71,12 @@ def masks_pass(self):
         yield
 
 
-def code(self, features):
+def code(self: Autoencoder, features: Tensor) -> Tensor:
     """The deterministic code of features: `(batch, *latent_shape)`."""
     return features if self.bottleneck is None else self.bottleneck(features)
 
 
-def drawn(self, features, training):
+def drawn(self: Autoencoder, features: Tensor, training: bool) -> Drawn:
     """What the bottleneck makes of features for a loss: `layers.Drawn`."""
     if self.bottleneck is None:
         return Drawn(features, {})
@@ -76,12 +86,12 @@ def drawn(self, features, training):
     return made
 
 
-def encoding(self, inputs, training):
+def encoding(self: Autoencoder, inputs: Inputs, training: bool) -> Encoding:
     """The `layers.Encoding` of `layers.Inputs`: their features, and what is drawn from them."""
     return encoding_of(self, inputs, self.features(inputs, training), training)
 
 
-def encoding_of(self, inputs, features, training):
+def encoding_of(self: Autoencoder, inputs: Inputs, features: Tensor, training: bool) -> Encoding:
     """The `layers.Encoding` of inputs whose features are known."""
 
     def code(rows):
@@ -95,7 +105,13 @@ def encoding_of(self, inputs, features, training):
     return Encoding(inputs, features, drawn, training, encoder, vector_jacobian)
 
 
-def decoder_output(self, latent, inputs, training, target=None):
+def decoder_output(
+    self: Autoencoder,
+    latent: Tensor,
+    inputs: Inputs,
+    training: bool | None,
+    target: Tensor | None = None,
+) -> Tensor:
     """What the decoder puts out for codes: with the target, as many as the loss sees.
 
     Args:
@@ -114,7 +130,9 @@ def decoder_output(self, latent, inputs, training, target=None):
     return self.decoder(latent, steps=steps, mask=mask, target=target, training=training)
 
 
-def reconstruct(self, latent, inputs, training=None):
+def reconstruct(
+    self: Autoencoder, latent: Tensor, inputs: Inputs, training: bool | None = None
+) -> Tensor:
     """The reconstruction from one code for each row; padding comes back as it is."""
     reconstruction = self.mean_of(self.decoder_output(latent, inputs, training))
     if inputs.mask is not None:
@@ -123,27 +141,29 @@ def reconstruct(self, latent, inputs, training=None):
     return reconstruction
 
 
-def repeated(self, rows):
+def repeated(self: Autoencoder, rows: Tensor | None) -> Tensor | None:
     """Each row as often as the loss sees a code of it; None stays None."""
     if rows is None or self.num_samples == 1:
         return rows
     return ops.repeat(rows, self.num_samples, axis=0)
 
 
-def per_row(self, values):
+def per_row(self: Autoencoder, values: Tensor) -> Tensor:
     """The mean over a row's codes, where there is a value for each code."""
     if self.num_samples == 1 or len(values.shape) == 0:
         return values
     return ops.mean(ops.reshape(values, (-1, self.num_samples)), axis=-1)
 
 
-def mean_of(self, output):
+def mean_of(self: Autoencoder, output: Tensor) -> Tensor:
     """The reconstruction that the decoder's output stands for: its likelihood's mean."""
     output = ops.cast(output, self.variable_dtype)
     return output if self.likelihood is None else self.likelihood.mean(output)
 
 
-def call(self, x, training=None):
+def call(
+    self: Autoencoder, x: Tensor | tuple[Tensor, Tensor] | Inputs, training: bool | None = None
+) -> Tensor:
     """The reconstruction of x, of the same shape; what `predict` returns."""
     inputs = self.inputs_of(x)
     features = self.features(inputs, training)
@@ -154,7 +174,7 @@ def call(self, x, training=None):
     return self.reconstruct(latent, inputs, training)
 
 
-def run_parts(self, inputs, training):
+def run_parts(self: Autoencoder, inputs: Inputs, training: bool) -> tuple[Tensor, Tensor]:
     """Call every part once, as `build` needs it; a subclass adds its own.
 
     Args:
@@ -165,7 +185,7 @@ def run_parts(self, inputs, training):
         The code and the reconstruction.
     """
     features = self.features(inputs, training)
-    code = self.code(features)  # which builds the bottleneck, that may draw then
+    code = self.code(features)  # This builds the bottleneck, which may draw afterwards.
     encoding = encoding_of(self, inputs, features, training)
     for penalty in self.penalties:
         penalty.of(encoding)

@@ -3,18 +3,34 @@
 The functions are methods of `Autoencoder`, whose class body names them.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from autoencoders import priors
 from autoencoders.autoencoder.inference import to_numpy
 from autoencoders.distributions.pixelcnn import PixelCNN
 from autoencoders.distributions.posteriors import DiagonalGaussian
-from autoencoders.distributions.priors import described
+from autoencoders.distributions.priors import Prior, described
+from autoencoders.types import Data
+
+if TYPE_CHECKING:
+    from autoencoders.autoencoder.base import Autoencoder
 
 
-def fit_prior(self, x, *, validation_data=None, seed=0, **options):
+def fit_prior(
+    self: Autoencoder,
+    x: Data,
+    *,
+    validation_data: Data = None,
+    seed: int | None = 0,
+    **options: Any,
+) -> dict[str, list[float]]:
     """Fit a density to the codes of x, for `sample` to draw from: any model then generates.
 
     Codes are taken as `encode` gives them, and the density is a Gaussian mixture of them
@@ -46,34 +62,47 @@ def fit_prior(self, x, *, validation_data=None, seed=0, **options):
     seed = 0 if seed is None else int(seed)
 
     def codes(rows):
-        if rows is None:
-            return None
         rows = keras.tree.map_structure(to_numpy, rows)
         return self.over_rows("indices", self.indices, rows) if discrete else self.encode(rows)
 
-    own, held_out = codes(x), codes(validation_data)
+    own, held_out = codes(x), None if validation_data is None else codes(validation_data)
     if None in self.latent_shape:
         raise ValueError(f"{self.name!r} has codes of open shape {self.latent_shape}.")
     if discrete:
-        sizes = {name: options.pop(name) for name in ("filters", "blocks") if name in options}
-        prior = PixelCNN(own.shape[1:], self.num_codes, seed=seed, **sizes)
-        history = prior.fit(own, held_out, **options)
+        prior, history = _pixel_cnn(own, held_out, self.num_codes, seed, **options)
     else:
-        prior = priors.GaussianMixture.fit(own, seed=seed, **options)
-        given = {"loss": own, "val_loss": held_out}
-        history = {
-            name: [-_mean_log_prob(prior, rows)] for name, rows in given.items() if rows is not None
-        }
+        prior, history = _mixture(own, held_out, seed, **options)
     self._keep_prior(prior)
     return history
 
 
+def _pixel_cnn(codes, held_out, num_codes, seed, **options):
+    sizes = {name: options.pop(name) for name in ("filters", "blocks") if name in options}
+    prior = PixelCNN(codes.shape[1:], num_codes, seed=seed, **sizes)
+    return prior, prior.fit(codes, held_out, **options)
+
+
+def _mixture(codes, held_out, seed, **options):
+    prior = priors.GaussianMixture.fit(codes, seed=seed, **options)
+    history = {"loss": [-_mean_log_prob(prior, codes)]}
+    if held_out is not None:
+        history["val_loss"] = [-_mean_log_prob(prior, held_out)]
+    return prior, history
+
+
 def _mean_log_prob(prior, codes):
-    chunks = [codes[i : i + 256] for i in range(0, len(codes), 256)]  # to bound memory
+    chunks = [codes[i : i + 256] for i in range(0, len(codes), 256)]  # This bounds the memory.
     return float(np.mean(np.concatenate([prior.log_prob(chunk) for chunk in chunks])))
 
 
-def sample(self, n, *, labels=None, seed=None, steps=None):
+def sample(
+    self: Autoencoder,
+    n: int,
+    *,
+    labels: ArrayLike | None = None,
+    seed: int | None = None,
+    steps: int | None = None,
+) -> np.ndarray:
     """New data: `n` draws from the prior, decoded.
 
     Args:
@@ -93,7 +122,7 @@ def sample(self, n, *, labels=None, seed=None, steps=None):
     return self.decode(self.sample_codes(n, seed), steps=steps)
 
 
-def sample_codes(self, n, seed=None):
+def sample_codes(self: Autoencoder, n: int, seed: int | None = None) -> np.ndarray:
     """`n` draws from the prior, `(n, *latent_shape)`, as a NumPy array.
 
     Raises:
@@ -109,7 +138,7 @@ def sample_codes(self, n, seed=None):
         )
     if None in self.latent_shape:
         raise ValueError(f"{self.name!r} has codes of open shape {self.latent_shape}.")
-    if seed is None:  # a prior may draw twice, each time from a number
+    if seed is None:  # A prior may draw twice, each time from a seed that is a number.
         seed = np.random.default_rng().integers(2**31 - 1)
     seed = int(seed)
     shape = (n, *self.latent_shape)
@@ -121,7 +150,7 @@ def sample_codes(self, n, seed=None):
     return ops.convert_to_numpy(codes)
 
 
-def interpolate(self, a, b, steps=9):
+def interpolate(self: Autoencoder, a: ArrayLike, b: ArrayLike, steps: int = 9) -> np.ndarray:
     """Reconstructions along the straight line between two rows' latent codes.
 
     Args:
@@ -138,7 +167,15 @@ def interpolate(self, a, b, steps=9):
     return self.decode(line, steps=_open_steps(self, ends))
 
 
-def perturb(self, x, *, mean=0.0, variance=1.0, samples=1, seed=None):
+def perturb(
+    self: Autoencoder,
+    x: Data,
+    *,
+    mean: ArrayLike = 0.0,
+    variance: float = 1.0,
+    samples: int = 1,
+    seed: int | None = None,
+) -> np.ndarray:
     """Reconstructions from codes drawn around those of x: z ~ N(μ + mean, variance · σ²).
 
     Args:
@@ -180,7 +217,7 @@ def _open_steps(self, x):
     return np.shape(x)[1] if self.row_shape[0] is None else None
 
 
-def prior(self):
+def prior(self: Autoencoder) -> Prior | None:
     """The distribution that `sample` draws latent codes from, or None.
 
     The one that `fit_prior` fitted, before that `training_prior`.
@@ -188,7 +225,7 @@ def prior(self):
     return self.training_prior if self._fitted_prior is None else self._fitted_prior
 
 
-def training_prior(self):
+def training_prior(self: Autoencoder) -> Prior | None:
     """The distribution towards which training draws the codes, or None."""
     parts = (self.bottleneck, *self.penalties)
     found = (part.prior for part in parts if part is not None)

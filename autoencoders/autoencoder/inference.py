@@ -3,18 +3,27 @@
 The functions are methods of `Autoencoder`, whose class body names them.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from autoencoders.distributions.posteriors import DiagonalGaussian
+from autoencoders.layers.encoding import Inputs
 from autoencoders.networks import SequenceDecoder
-from autoencoders.training import health
+from autoencoders.training.expectation import Expectation
+from autoencoders.types import Data, Tensor
+
+if TYPE_CHECKING:
+    from autoencoders.autoencoder.base import Autoencoder
 
 
-def encode(self, x):
+def encode(self: Autoencoder, x: Data) -> np.ndarray | Tensor:
     """The latent code, deterministic (for variational models the posterior mean).
 
     Args:
@@ -29,7 +38,7 @@ def encode(self, x):
     return self.over_rows("encode", lambda inputs: self.code(self.features(inputs, False)), x)
 
 
-def posterior(self, x):
+def posterior(self: Autoencoder, x: Data) -> tuple[np.ndarray, np.ndarray]:
     """Mean and log-variance of q(z|x) of a variational model, each `(n, latent_dim)`.
 
     Raises:
@@ -44,7 +53,7 @@ def posterior(self, x):
     return self.over_rows("posterior", posterior, x)
 
 
-def decode(self, z, *, steps=None):
+def decode(self: Autoencoder, z: Data, *, steps: int | None = None) -> np.ndarray | Tensor:
     """The reconstruction from latent codes: `(n, latent_dim)` to `(n, *input_shape)`.
 
     Args:
@@ -60,7 +69,7 @@ def decode(self, z, *, steps=None):
     return self.over_rows(("decode", steps), partial(self.decode_codes, steps=steps), z, codes=True)
 
 
-def decode_codes(self, latent, steps=None):
+def decode_codes(self: Autoencoder, latent: Tensor, steps: int | None = None) -> Tensor:
     """The reconstruction from a tensor of codes; see `decode`."""
     if not isinstance(self.decoder, SequenceDecoder):
         if steps is not None:
@@ -72,7 +81,9 @@ def decode_codes(self, latent, steps=None):
     return self.mean_of(self.decoder(latent, steps=steps, training=False))
 
 
-def reconstruction_error(self, x, *, per_feature=False, batch_size=None):
+def reconstruction_error(
+    self: Autoencoder, x: Data, *, per_feature: bool = False, batch_size: int | None = None
+) -> np.ndarray:
     """How badly each row is reconstructed; high for what the model has not learnt.
 
     Args:
@@ -97,7 +108,7 @@ def reconstruction_error(self, x, *, per_feature=False, batch_size=None):
         errors = ops.reshape(errors, (ops.shape(errors)[0], -1))
         if inputs.mask is None:
             return ops.mean(errors, axis=-1)
-        steps = ops.sum(ops.cast(inputs.mask, errors.dtype), axis=-1)  # padding has no error
+        steps = ops.sum(ops.cast(inputs.mask, errors.dtype), axis=-1)  # Padding has no error.
         return ops.divide_no_nan(ops.sum(errors, axis=-1), steps * self._row_shape[-1])
 
     function = squared_error if per_feature else error
@@ -105,7 +116,15 @@ def reconstruction_error(self, x, *, per_feature=False, batch_size=None):
     return self.over_rows(function.__name__, function, x, batch_size=batch_size)
 
 
-def over_rows(self, name, function, x, *, codes=False, batch_size=None):
+def over_rows(
+    self: Autoencoder,
+    name: Hashable,
+    function: Callable[[Any], Any],
+    x: Data,
+    *,
+    codes: bool = False,
+    batch_size: int | None = None,
+) -> Any:
     """Ask a function of the model about rows, batch by batch, whatever comes with them.
 
     Args:
@@ -124,12 +143,13 @@ def over_rows(self, name, function, x, *, codes=False, batch_size=None):
         return function(x if codes else self.inputs_of(x))
     self.ensure_built(None if codes else x)
     if codes:
-        arrays = health.Expectation(self.latent_shape, labels=self.labels).inputs(x, "z")
+        arrays = Expectation(self.latent_shape, labels=self.labels).inputs(x, "z")
     else:
         arrays = self.expectation.inputs(x)
-    # Labels stay the integers that they are.
+    # Only the rows are cast: labels stay integers.
     arrays = (arrays[0].astype(self.variable_dtype, copy=False), *arrays[1:])
-    # A codebook's distances or logits may be far larger than the row itself.
+    # A row's distances to the codes of a codebook, or their logits, may need far more memory than
+    # the row itself.
     codes_of_row = np.prod([size or 1 for size in self.latent_shape[:-1]])
     row_bytes = int(4 * codes_of_row * (self.num_codes or 0))
 
@@ -140,11 +160,11 @@ def over_rows(self, name, function, x, *, codes=False, batch_size=None):
     return self._rows.run(name, of_batch, arrays, batch_size, row_bytes)
 
 
-def indices(self, inputs):
+def indices(self: Autoencoder, inputs: Inputs) -> Tensor:
     """The numbers of the codes of a codebook: `layers.Inputs` to `(n, *places)`."""
     return self.bottleneck.indices(self.features(inputs, False))
 
 
-def to_numpy(x):
+def to_numpy(x: Data) -> Any:
     """An array as it is, a tensor as an array."""
     return ops.convert_to_numpy(x) if ops.is_tensor(x) else x

@@ -3,14 +3,23 @@
 The functions are methods of `Autoencoder`, whose class body names them.
 """
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import keras
 
-from autoencoders.training.step import Phase, keras_loss
+from autoencoders.layers.encoding import Encoding, Inputs
+from autoencoders.training.loss_terms import keras_loss
+from autoencoders.training.step import Batch, Phase
+from autoencoders.types import Tensor
+
+if TYPE_CHECKING:
+    from autoencoders.autoencoder.base import Autoencoder
 
 
-def reconstruction_terms(self):
+def reconstruction_terms(self: Autoencoder) -> tuple[str, ...]:
     """Names of the reconstruction phase's loss terms, in the order they are logged."""
     parts = () if self.bottleneck is None else self.bottleneck.loss_terms
     penalties = tuple(penalty.loss_term for penalty in self.penalties)
@@ -18,12 +27,12 @@ def reconstruction_terms(self):
     return ("reconstruction_loss", *parts, *penalties, *layers)
 
 
-def reconstruction_measures(self):
+def reconstruction_measures(self: Autoencoder) -> tuple[str, ...]:
     """Names of what the reconstruction phase logs beside its loss terms."""
     return () if self.bottleneck is None else self.bottleneck.measures
 
 
-def batch_statistics(self):
+def batch_statistics(self: Autoencoder) -> tuple[str, ...]:
     """Those terms and measures that are estimated from a batch as a whole: they vary with its
     size, where the others are means over rows.
     """
@@ -31,12 +40,12 @@ def batch_statistics(self):
     return (*own, *(p.loss_term for p in self.penalties if p.batch_statistic))
 
 
-def inputs_of_batch(self, batch):
+def inputs_of_batch(self: Autoencoder, batch: Batch) -> Inputs:
     """The `layers.Inputs` of a `training.step.Batch`."""
     return self.inputs_of((batch.x, batch.labels) if self.needs_labels else batch.x)
 
 
-def reconstruction_phase(self, batch, training):
+def reconstruction_phase(self: Autoencoder, batch: Batch, training: bool) -> dict[str, Tensor]:
     """The loss terms of a batch: reconstruction, bottleneck, penalties, regularization.
 
     A subclass that replaces it calls `self.bottleneck.advance(encoding)` itself, once in training;
@@ -45,7 +54,7 @@ def reconstruction_phase(self, batch, training):
     Raises:
         ValueError: `objective` has added a loss by `add_loss`, where nothing looks for it.
     """
-    self._clear_losses()  # those of the last call, which may be of another graph
+    self._clear_losses()  # The last call's losses may belong to another graph.
     encoding = self.encoding(self.inputs_of_batch(batch), training)
     output = self.decoder_output(encoding.latent, encoding.inputs, training, batch.target)
     values = self.objective(batch, encoding, output)
@@ -64,7 +73,9 @@ def reconstruction_phase(self, batch, training):
     return values
 
 
-def objective(self, batch, encoding, output):
+def objective(
+    self: Autoencoder, batch: Batch, encoding: Encoding, output: Tensor
+) -> dict[str, Tensor]:
     """The loss terms but those of penalties and layers; a subclass adds its own, or replaces.
 
     Args:
@@ -79,7 +90,9 @@ def objective(self, batch, encoding, output):
     return {"reconstruction_loss": loss, **encoding.terms}
 
 
-def reconstruction_loss(self, batch, encoding, output):
+def reconstruction_loss(
+    self: Autoencoder, batch: Batch, encoding: Encoding, output: Tensor
+) -> Tensor:
     """The scalar loss of the decoder's `output`, weighted by the batch's sample weights."""
     loss = self.compiled_loss or self._own_loss
     output = output if self.likelihood else self.mean_of(output)
@@ -89,21 +102,23 @@ def reconstruction_loss(self, batch, encoding, output):
     return keras_loss(loss, target, output, weight, mask)
 
 
-def review(self, logs):
+def review(self: Autoencoder, logs: dict[str, float]) -> None:
     """Warn if training ended in posterior collapse: a latent space that the decoder ignores."""
     active = logs.get("active_units")
-    units = getattr(self.bottleneck, "latent_dim", 0)
-    if active is not None and active < max(0.5, 0.1 * units):
+    if active is None:
+        return
+    units = self.latent_shape[-1]
+    if active < max(0.5, 0.1 * units):
         warnings.warn(
             f"Posterior collapse: {active:.0f} of {units} latent units of {self.name!r} are "
             "active (their posterior mean varies from row to row), so its reconstructions and "
             "codes say little about the input. Less weight on the KL helps: a smaller `beta`, "
             "`warm_up` or `free_bits`.",
-            stacklevel=3,
+            stacklevel=5,
         )
 
 
-def phases(self):
+def phases(self: Autoencoder) -> list[Phase]:
     """The parts of a training step, in order: `training.step.Phase` instances.
 
     One, over all trainable variables, unless a subclass trains differently.
@@ -119,28 +134,28 @@ def phases(self):
     ]
 
 
-def parts(self):
+def parts(self: Autoencoder) -> list[keras.layers.Layer]:
     """The layers that the reconstruction phase runs."""
     parts = (self.corruption, self.encoder, self.bottleneck, *self.penalties, self.decoder)
     return [part for part in parts if part is not None]
 
 
-def layer_losses(self):
+def layer_losses(self: Autoencoder) -> list[Tensor]:
     """The losses that the model and its parts have added since they were last cleared."""
     of_parts = (loss for part in self.parts for loss in part.losses)
     return [*self._get_own_losses(), *of_parts]
 
 
-def find_layer_losses(self):
+def find_layer_losses(self: Autoencoder) -> None:
     """Find out which parts have losses of their own: before the first step of training."""
-    # It shows only when they are called. Within the scope nothing that they update (moving
-    # averages, generators) is kept.
+    # Losses show only when the parts are called. Within this scope nothing is kept that the parts
+    # update, such as moving averages and generators.
     values = [(variable, variable.value) for variable in self.variables]
     with keras.StatelessScope(values, collect_losses=True):
         self.run_parts(self.inputs_of(self._example()), training=True)
         self.note_layer_losses()
 
 
-def note_layer_losses(self):
+def note_layer_losses(self: Autoencoder) -> None:
     """Note, right after `run_parts`, which parts have losses of their own."""
     self._has_layer_losses = bool(layer_losses(self))

@@ -1,11 +1,14 @@
 """Divergences between distributions, in nats, and the log-densities that they are made of."""
 
 import math
+from collections.abc import Callable
 
 from keras import ops
 
+from autoencoders.types import Tensor
 
-def gaussian_kl_per_dimension(mean, log_variance):
+
+def gaussian_kl_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL( N(mean, exp log_variance) || N(0, 1) ) of every latent dimension, in closed form.
 
     Appendix B of Kingma & Welling, "Auto-Encoding Variational Bayes" (2013, arXiv:1312.6114).
@@ -19,18 +22,18 @@ def gaussian_kl_per_dimension(mean, log_variance):
     return 0.5 * (ops.exp(log_variance) + ops.square(mean) - 1.0 - log_variance)
 
 
-def gaussian_kl(mean, log_variance):
+def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL( N(mean, diag exp log_variance) || N(0, I) ): the sum over dimensions, `(batch,)`."""
     return ops.sum(gaussian_kl_per_dimension(mean, log_variance), axis=-1)
 
 
-def gaussian_log_density(z, mean, log_variance):
+def gaussian_log_density(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     """Log-density of z under N(mean, exp log_variance), elementwise, of the broadcast shape."""
     squares = ops.square(z - mean) * ops.exp(-log_variance)
     return -0.5 * (squares + log_variance + math.log(2.0 * math.pi))
 
 
-def bernoulli_kl(p, q):
+def bernoulli_kl(p: Tensor | float, q: Tensor) -> Tensor:
     """KL( Bernoulli(p) || Bernoulli(q) ), elementwise, for probabilities strictly between 0 and 1.
 
     The sparsity term of Ng, "Sparse autoencoder" (CS294A lecture notes, 2011).
@@ -38,7 +41,7 @@ def bernoulli_kl(p, q):
     return p * (ops.log(p) - ops.log(q)) + (1.0 - p) * (ops.log(1.0 - p) - ops.log(1.0 - q))
 
 
-def categorical_kl(log_probabilities):
+def categorical_kl(log_probabilities: Tensor) -> Tensor:
     """KL from categorical distributions to the uniform one, over the last axis.
 
     Args:
@@ -51,7 +54,7 @@ def categorical_kl(log_probabilities):
     return math.log(log_probabilities.shape[-1]) - entropy
 
 
-def squared_mmd(x, y, kernel):
+def squared_mmd(x: Tensor, y: Tensor, kernel: Callable[[Tensor, int], Tensor]) -> Tensor:
     """Unbiased estimate of the squared maximum mean discrepancy between two distributions.
 
     Gretton et al., "A kernel two-sample test" (JMLR 13, 2012), equation 3. It may be negative.
@@ -78,7 +81,7 @@ def squared_mmd(x, y, kernel):
     )
 
 
-def inverse_multiquadratic(squared_distances, dim):
+def inverse_multiquadratic(squared_distances: Tensor, dim: int) -> Tensor:
     """Kernel Σ C / (C + d²) over C = 2 · dim · (0.1, 0.2, 0.5, 1, 2, 5, 10).
 
     The kernel and the scales of Tolstikhin et al., "Wasserstein auto-encoders" (2018,
@@ -88,7 +91,7 @@ def inverse_multiquadratic(squared_distances, dim):
     return sum(scale / (scale + squared_distances) for scale in scales)
 
 
-def radial_basis(squared_distances, dim):
+def radial_basis(squared_distances: Tensor, dim: int) -> Tensor:
     """Kernel exp(−d² / (2 · dim)): the bandwidth is half the mean squared distance of the prior."""
     return ops.exp(-squared_distances / (2.0 * dim))
 
@@ -97,7 +100,9 @@ def _squared_distances(a, b):
     return ops.sum(ops.square(a[:, None, :] - b[None, :, :]), axis=-1)
 
 
-def decomposed_kl(z, mean, log_variance, dataset_size):
+def decomposed_kl(
+    z: Tensor, mean: Tensor, log_variance: Tensor, dataset_size: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """The KL of Gaussian posteriors to the standard normal prior in three parts, from one batch.
 
     Chen et al., "Isolating sources of disentanglement in variational autoencoders" (2018,

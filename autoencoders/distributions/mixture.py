@@ -1,15 +1,19 @@
 """Mixtures of normal distributions, given or fitted to codes."""
 
+from __future__ import annotations
+
 import math
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from autoencoders import draws
 from autoencoders.arguments import Declared, Structure
 from autoencoders.distributions.priors import Value, check_dimensions
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -27,7 +31,7 @@ class GaussianMixture(Declared, Value):
     means = Structure(serialize=np.ndarray.tolist)
     covariances = Structure(serialize=np.ndarray.tolist)
 
-    def __init__(self, weights, means, covariances):
+    def __init__(self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> None:
         self.weights, self.means, self.covariances = (
             np.asarray(values, "float64") for values in (weights, means, covariances)
         )
@@ -56,7 +60,9 @@ class GaussianMixture(Declared, Value):
         self._whitening = inverse.astype("float32")
 
     @classmethod
-    def flower(cls, petals=10, radius=3.0, length=1.0, width=0.25):
+    def flower(
+        cls, petals: int = 10, radius: float = 3.0, length: float = 1.0, width: float = 0.25
+    ) -> GaussianMixture:
         """Ellipses in the plane that point away from the origin, evenly around it.
 
         The prior over two dimensions of Makhzani et al., "Adversarial Autoencoders" (2015,
@@ -75,7 +81,7 @@ class GaussianMixture(Declared, Value):
         return cls(np.full(petals, 1.0 / petals), radius * directions, covariances)
 
     @classmethod
-    def fit(cls, codes, components=10, seed=0):
+    def fit(cls, codes: ArrayLike, components: int = 10, seed: int = 0) -> GaussianMixture:
         """The mixture of highest likelihood for codes `(n, *latent_shape)`, by scikit-learn.
 
         Covariances are full where there are ten codes for each of their rows, otherwise diagonal.
@@ -84,7 +90,8 @@ class GaussianMixture(Declared, Value):
 
         codes = np.asarray(codes, "float64").reshape(len(codes), -1)
         components = min(components, len(codes))
-        # Standardised, so that what keeps the covariances definite is small beside them.
+        # Codes are standardised, so that `reg_covar`, which keeps covariances definite, is small
+        # compared with them.
         centre, scale = codes.mean(axis=0), codes.std(axis=0)
         scale = np.maximum(scale, 1e-6 * max(scale.max(), 1e-6))
         full = len(codes) >= 10 * components * codes.shape[1]
@@ -97,11 +104,11 @@ class GaussianMixture(Declared, Value):
         scales = scale[:, None] * scale if full else scale**2
         return cls(fitted.weights_, centre + scale * fitted.means_, scales * fitted.covariances_)
 
-    def sample(self, shape, seed):
+    def sample(self, shape: tuple[int, ...], seed: int | keras.random.SeedGenerator) -> Tensor:
         """Draw latent vectors: `shape`, whose rows are flat where the components' means are."""
         n, dim = shape[0], math.prod(shape[1:])
         check_dimensions(self, self.means.shape[1], dim)
-        # The generator is asked twice, so that component and place are independent.
+        # Two seeds make the choice of a component and the place in it independent.
         first, second = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
         cumulative = np.cumsum(self.weights)[:-1].astype("float32")
         uniform = draws.uniform((n, 1), seed=first)
@@ -115,7 +122,7 @@ class GaussianMixture(Declared, Value):
         z = ops.take(self.means.astype("float32"), component, axis=0) + scaled
         return ops.reshape(z, shape)
 
-    def log_prob(self, z):
+    def log_prob(self, z: Tensor) -> Tensor:
         """Log-density in nats: `(n, *latent_shape)` to `(n,)`."""
         z = ops.reshape(z, (-1, self.means.shape[1]))
         centred = ops.expand_dims(z, 1) - self.means.astype("float32")

@@ -1,6 +1,8 @@
 """`PixelCNN`: an autoregressive distribution over a codebook's codes, on a grid or in a row."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,9 +12,10 @@ from autoencoders import draws
 from autoencoders.arguments import Declared, Structure
 from autoencoders.distributions.priors import Prior
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Shape, Tensor
 
-# Height and width of the first layer's kernel, where the grid is larger: the paper's height, and
-# wide enough that on a grid of up to seven rows and eight columns nothing above is out of sight.
+# The largest height and width of the first layer's kernel: the paper's height, and a width with
+# which, on a grid of up to seven rows and eight columns, a place sees all places above it.
 _KERNEL = (7, 15)
 
 
@@ -35,7 +38,15 @@ class MaskedConv2D(Declared, keras.layers.Layer):
     middle = Structure()
     seed = Structure()
 
-    def __init__(self, filters, kernel_size, *, middle, seed=None, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Sequence[int],
+        *,
+        middle: bool,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = tuple(kernel_size)
@@ -45,7 +56,7 @@ class MaskedConv2D(Declared, keras.layers.Layer):
         before = np.arange(height * width) < height * width // 2 + middle
         self._mask = before.reshape(height, width, 1, 1).astype("float32")
 
-    def build(self, shape):
+    def build(self, shape: Shape) -> None:
         """Create kernel and bias for maps of shape `(batch, height, width, channels)`."""
         seen = max(self._mask.sum(), 1.0)
         self.kernel = self.add_weight(
@@ -57,11 +68,11 @@ class MaskedConv2D(Declared, keras.layers.Layer):
         )
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         """`(batch, height, width, channels)` to `(batch, height, width, filters)`."""
         return ops.conv(x, self.kernel * self._mask, padding="same") + self.bias
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: Shape) -> Shape:
         """`(batch, height, width, filters)`."""
         return (*shape[:-1], self.filters)
 
@@ -90,7 +101,16 @@ class PixelCNN(Declared, Prior, keras.layers.Layer):
     blocks = Structure()
     seed = Structure()
 
-    def __init__(self, places, num_codes, *, filters=64, blocks=3, seed=0, **kwargs):
+    def __init__(
+        self,
+        places: Sequence[int],
+        num_codes: int,
+        *,
+        filters: int = 64,
+        blocks: int = 3,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{"dtype": "float32", **kwargs})
         self.places = tuple(places)
         if len(self.places) > 2 or None in self.places:
@@ -131,7 +151,7 @@ class PixelCNN(Declared, Prior, keras.layers.Layer):
             dtype="float32",
         )
 
-    def build(self, _=None):
+    def build(self, _: Any = None) -> None:
         """Create the weights."""
         wide = (None, *self.grid, self.filters)
         narrow = (None, *self.grid, max(self.filters // 2, 1))
@@ -144,7 +164,7 @@ class PixelCNN(Declared, Prior, keras.layers.Layer):
         self.last.build(wide)
         self.logit.build(wide)
 
-    def call(self, indices):
+    def call(self, indices: Tensor) -> Tensor:
         """Logits of the code at each place: `(n, *places)` to `(n, *places, num_codes)`."""
         indices = ops.reshape(indices, (-1, *self.grid))
         return ops.reshape(self.logit(self._features(indices)), (-1, *self.places, self.num_codes))
@@ -159,11 +179,11 @@ class PixelCNN(Declared, Prior, keras.layers.Layer):
     def _blocks(self):
         return zip(self.narrowing, self.middle, self.widening, strict=True)
 
-    def log_prob(self, indices):
+    def log_prob(self, indices: Tensor) -> Tensor:
         """Log-probability in nats: `(n, *places)` to `(n,)`."""
         return -_negative_log_likelihood(indices, self(indices))
 
-    def sample(self, shape, seed):
+    def sample(self, shape: tuple[int, ...], seed: int | keras.random.SeedGenerator) -> np.ndarray:
         """Draw the numbers of codes: integers of shape `(n, *places)`, place by place.
 
         Raises:
@@ -177,7 +197,7 @@ class PixelCNN(Declared, Prior, keras.layers.Layer):
         indices = np.zeros((n, height, width), "int32")
         for row in range(height):
             for column in range(width):
-                # What lies below is out of sight.
+                # The network does not see the rows below this one.
                 features = self._features(indices[:, : row + 1])[:, row, column]
                 share = ops.softmax(self.logit(features), axis=-1)
                 below = ops.cumsum(share, axis=-1) < uniform[:, row, column, None]
@@ -187,15 +207,15 @@ class PixelCNN(Declared, Prior, keras.layers.Layer):
 
     def fit(
         self,
-        codes,
-        held_out=None,
+        codes: np.ndarray,
+        held_out: np.ndarray | None = None,
         *,
-        epochs=20,
-        batch_size=64,
-        learning_rate=1e-3,
-        verbose="auto",
-        callbacks=None,
-    ):
+        epochs: int = 20,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+    ) -> dict[str, list[float]]:
         """Raise the likelihood of codes, by Adam.
 
         Args:
@@ -209,11 +229,11 @@ class PixelCNN(Declared, Prior, keras.layers.Layer):
         """
         inputs = keras.Input(self.places, dtype="int32")
         model = keras.Model(inputs, self(inputs), name="prior")
-        # XLA has no fast convolutions on a CPU.
+        # On a CPU XLA's convolutions are slow.
         model.compile(
             keras.optimizers.Adam(learning_rate), _negative_log_likelihood, jit_compile=False
         )
-        # Made within the first step, the optimizer's variables would have it traced twice.
+        # If the optimizer made its variables in the first step, that would be traced twice.
         model.optimizer.build(model.trainable_variables)
         history = model.fit(
             _Batches(codes, batch_size, self.seed),

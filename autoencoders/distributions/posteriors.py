@@ -1,11 +1,18 @@
 """Posteriors q(z|x): what an encoder's features say of the code, one distribution for each row."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
-from keras import KerasTensor, ops
+from typing import TYPE_CHECKING, NamedTuple
+
+import keras
+from keras import ops
 
 from autoencoders import draws
 from autoencoders.distributions import divergences
+from autoencoders.types import Tensor
+
+if TYPE_CHECKING:
+    from autoencoders.distributions.priors import Prior
 
 
 class DiagonalGaussian(NamedTuple):
@@ -15,16 +22,16 @@ class DiagonalGaussian(NamedTuple):
         mean, log_variance: Tensors `(n, latent_dim)`.
     """
 
-    mean: KerasTensor
-    log_variance: KerasTensor
+    mean: Tensor
+    log_variance: Tensor
 
-    def repeated(self, times):
+    def repeated(self, times: int) -> DiagonalGaussian:
         """Each row so many times, one after the other."""
         if times == 1:
             return self
         return DiagonalGaussian(*(ops.repeat(part, times, axis=0) for part in self))
 
-    def sample(self, seed):
+    def sample(self, seed: int | keras.random.SeedGenerator) -> Tensor:
         """One draw of each row, by reparameterisation: `(n, latent_dim)`.
 
         Kingma & Welling (2013, arXiv:1312.6114): z = mean + σ · ε.
@@ -35,15 +42,15 @@ class DiagonalGaussian(NamedTuple):
         noise = draws.normal(ops.shape(self.mean), dtype=self.mean.dtype, seed=seed)
         return self.mean + ops.exp(0.5 * self.log_variance) * noise
 
-    def log_prob(self, z):
+    def log_prob(self, z: Tensor) -> Tensor:
         """Log q(z|x) of one code for each row: `(n, latent_dim)` to `(n,)`."""
         return ops.sum(divergences.gaussian_log_density(z, *self), axis=-1)
 
-    def log_ratio(self, prior, z):
+    def log_ratio(self, prior: Prior, z: Tensor) -> Tensor:
         """Log q(z|x) − log p(z), whose mean is the KL, of one code for each row: `(n,)`."""
         return self.log_prob(z) - prior.log_prob(z)
 
-    def kl(self, prior, z, num_samples=1):
+    def kl(self, prior: Prior, z: Tensor, num_samples: int = 1) -> Tensor:
         """KL(q(z|x) ‖ p(z)) of each row, `(n,)`: in closed form, otherwise that of the draws.
 
         Args:
@@ -65,31 +72,33 @@ class Categorical(NamedTuple):
         logits: Tensor `(n, *places, categories)`.
     """
 
-    logits: KerasTensor
+    logits: Tensor
 
-    def noisy(self, seed):
+    def noisy(self, seed: int | keras.random.SeedGenerator) -> Tensor:
         """The logits with Gumbel noise: where they are largest is a draw (Gumbel 1954)."""
         uniform = draws.uniform(
             ops.shape(self.logits), minval=1e-20, dtype=self.logits.dtype, seed=seed
         )
         return self.logits - ops.log(-ops.log(uniform))
 
-    def sample(self, seed):
+    def sample(self, seed: int | keras.random.SeedGenerator) -> Tensor:
         """The number of one drawn category at each place: `(n, *places)`."""
         return ops.argmax(self.noisy(seed), axis=-1)
 
-    def relaxed_sample(self, seed, temperature):
+    def relaxed_sample(
+        self, seed: int | keras.random.SeedGenerator, temperature: Tensor | float
+    ) -> Tensor:
         """A draw of the relaxed distribution, which has a gradient: `(n, *places, categories)`.
 
         Jang, Gu & Poole (2017, arXiv:1611.01144); Maddison, Mnih & Teh (2017, arXiv:1611.00712).
         """
         return ops.softmax(self.noisy(seed) / temperature, axis=-1)
 
-    def kl_per_place(self):
+    def kl_per_place(self) -> Tensor:
         """KL to the uniform distribution at each place, in nats: `(n, *places)`."""
         return divergences.categorical_kl(ops.log_softmax(self.logits))
 
-    def kl(self):
+    def kl(self) -> Tensor:
         """KL to uniform and independent categories, in nats: `(n,)`."""
         kl = self.kl_per_place()
         return ops.sum(ops.reshape(kl, (ops.shape(kl)[0], -1)), axis=-1)

@@ -1,15 +1,22 @@
 """Bottlenecks: how the encoder's features become the latent code."""
 
+from __future__ import annotations
+
 from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
 from autoencoders.arguments import Declared, Structure, Switch
 from autoencoders.checks import positive_integer, positive_integer_or_none
-from autoencoders.distributions.posteriors import DiagonalGaussian
+from autoencoders.distributions.posteriors import Categorical, DiagonalGaussian
 from autoencoders.layers.encoding import Drawn
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Shape, Tensor
+
+if TYPE_CHECKING:
+    from autoencoders.layers.encoding import Encoding
 
 
 class Bottleneck(keras.layers.Layer):
@@ -41,30 +48,32 @@ class Bottleneck(keras.layers.Layer):
     prior = None
     num_codes = None
 
-    def draw(self, features, training):
+    def draw(self, features: Tensor, training: bool) -> Drawn:
         """The latent code as the loss sees it, and the loss terms and measures by name."""
         return Drawn(self(features), {})
 
-    def advance(self, encoding):
+    def advance(self, encoding: Encoding) -> None:
         """Go on with what follows the steps of training, after a batch's `Encoding`."""
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.posterior_family is None and cls.posterior is not Bottleneck.posterior:
             cls.posterior_family = DiagonalGaussian
 
-    def posterior(self, features):
+    def posterior(
+        self, features: Tensor
+    ) -> DiagonalGaussian | Categorical | tuple[Tensor, Tensor] | None:
         """The posterior q(z|x); None where the code is certain."""
 
-    def nearest(self, code):
+    def nearest(self, code: Tensor) -> Tensor:
         """The code that the bottleneck could have given, nearest to one drawn from a density."""
         return code
 
-    def code_layer(self):
+    def code_layer(self) -> keras.layers.Layer:
         """A layer that does what `call` does, with the weights that it takes and no others."""
         return self
 
-    def keep_weight(self, name, needed, **arguments):
+    def keep_weight(self, name: str, needed: bool, **arguments: Any) -> None:
         """Create the weight of this name where it is needed, and forget it where it is not.
 
         A file holds it only where it is needed, so that it comes and goes with what needs it, in a
@@ -105,36 +114,36 @@ class TopK(Declared, Bottleneck):
     k = Switch(positive_integer)
     inference_k = Switch(positive_integer_or_none)
 
-    def __init__(self, k, inference_k=None, **kwargs):
+    def __init__(self, k: int, inference_k: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._units = None
         self.k = k
         self.inference_k = inference_k
 
-    def build(self, features_shape):
+    def build(self, features_shape: Shape) -> None:
         """Check that the code has as many units."""
         self._units = features_shape[-1]
         self.check_arguments()
 
-    def check_arguments(self):
+    def check_arguments(self) -> None:
         """Raise a ValueError if there are fewer units than are to be kept."""
         largest = max(self.k, self.inference_k or 0)
         if self._units is not None and self._units < largest:
             raise ValueError(f"Cannot keep {largest} of {self._units} code units.")
 
-    def call(self, features):
+    def call(self, features: Tensor) -> Tensor:
         """The sparse code, of the shape of the features."""
         return _largest(features, self.inference_k or self.k)
 
-    def draw(self, features, training):
+    def draw(self, features: Tensor, training: bool) -> Drawn:
         """The sparse code, with the k that belongs to training or inference."""
         return Drawn(_largest(features, self.k) if training else self(features), {})
 
-    def nearest(self, code):
+    def nearest(self, code: Tensor) -> Tensor:
         """The code with its largest units alone."""
         return _largest(code, self.inference_k or self.k)
 
-    def compute_output_shape(self, features_shape):
+    def compute_output_shape(self, features_shape: Shape) -> Shape:
         """That of the features."""
         return features_shape
 
@@ -153,7 +162,7 @@ class ClassAndStyle(Declared, Bottleneck):
     num_classes = Structure(positive_integer)
     latent_dim = Structure(positive_integer)
 
-    def __init__(self, num_classes, latent_dim, **kwargs):
+    def __init__(self, num_classes: int, latent_dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.latent_dim = latent_dim
@@ -161,26 +170,26 @@ class ClassAndStyle(Declared, Bottleneck):
         self.logit = keras.layers.Dense(num_classes, dtype=self.dtype_policy, name="logit")
         self.style = keras.layers.Dense(latent_dim, dtype=self.dtype_policy, name="style")
 
-    def build(self, features_shape):
+    def build(self, features_shape: Shape) -> None:
         """Create the two linear maps for features of shape `(batch, ...)`."""
         flat_shape = self.flatten.compute_output_shape(features_shape)
         self.logit.build(flat_shape)
         self.style.build(flat_shape)
 
-    def logits(self, features):
+    def logits(self, features: Tensor) -> Tensor:
         """The classes' logits: `(batch, ...)` to `(batch, num_classes)`."""
         return self.logit(self.flatten(features))
 
-    def call(self, features):
+    def call(self, features: Tensor) -> Tensor:
         """Probabilities and then style: `(batch, ...)` to `(batch, num_classes + latent_dim)`."""
         style = self.style(self.flatten(features))
         return ops.concatenate([ops.softmax(self.logits(features)), style], axis=-1)
 
-    def split(self, code):
+    def split(self, code: Tensor) -> tuple[Tensor, Tensor]:
         """A code's two parts, `(batch, num_classes)` and `(batch, latent_dim)`."""
         return code[:, : self.num_classes], code[:, self.num_classes :]
 
-    def compute_output_shape(self, features_shape):
+    def compute_output_shape(self, features_shape: Shape) -> Shape:
         """`(batch, num_classes + latent_dim)`."""
         return (features_shape[0], self.num_classes + self.latent_dim)
 
@@ -194,6 +203,6 @@ def _strategy_scope(layer):
 
 def _largest(features, k):
     _, places = ops.top_k(features, k)
-    # By place, not by value, so that ties do not keep more.
+    # Units are kept by place, not by value: of equal values no more than k are kept.
     kept = ops.sum(ops.one_hot(places, features.shape[-1], dtype=features.dtype), axis=-2)
     return features * kept

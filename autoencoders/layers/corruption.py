@@ -3,6 +3,8 @@
 Vincent et al., "Stacked Denoising Autoencoders" (JMLR 11, 2010), section 3.3.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -10,6 +12,7 @@ from autoencoders import draws
 from autoencoders.arguments import Declared, Number, Structure
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Shape, Tensor
 
 
 class _Corruption(Declared, keras.layers.Layer):
@@ -17,19 +20,19 @@ class _Corruption(Declared, keras.layers.Layer):
 
     seed = Structure()
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         return self.corrupt(inputs) if training else inputs
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def uniform(self, inputs):
+    def uniform(self, inputs: Tensor) -> Tensor:
         return draws.uniform(ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator)
 
 
@@ -44,11 +47,11 @@ class GaussianNoise(_Corruption):
 
     stddev = Number(at_least=0)
 
-    def __init__(self, stddev, seed=None, **kwargs):
+    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed=seed, **kwargs)
         self.stddev = stddev
 
-    def corrupt(self, inputs):
+    def corrupt(self, inputs: Tensor) -> Tensor:
         """`inputs` plus the noise, of the same shape."""
         noise = draws.normal(ops.shape(inputs), dtype=self.compute_dtype, seed=self.seed_generator)
         return inputs + ops.cast(self.stddev, noise.dtype) * noise
@@ -65,11 +68,11 @@ class MaskingNoise(_Corruption):
 
     rate = Number(at_least=0, at_most=1)
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed=seed, **kwargs)
         self.rate = rate
 
-    def corrupt(self, inputs):
+    def corrupt(self, inputs: Tensor) -> Tensor:
         """`inputs` with the chosen elements at zero, of the same shape."""
         draw = self.uniform(inputs)
         return ops.where(draw < ops.cast(self.rate, draw.dtype), ops.zeros_like(inputs), inputs)
@@ -89,13 +92,20 @@ class SaltAndPepperNoise(_Corruption):
     low = Number()
     high = Number()
 
-    def __init__(self, rate, low=0.0, high=1.0, seed=None, **kwargs):
+    def __init__(
+        self,
+        rate: float,
+        low: float = 0.0,
+        high: float = 1.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed=seed, **kwargs)
         self.rate = rate
         self.low = low
         self.high = high
 
-    def corrupt(self, inputs):
+    def corrupt(self, inputs: Tensor) -> Tensor:
         """`inputs` with the chosen elements at an extreme, of the same shape."""
         draw = self.uniform(inputs)
         rate = ops.cast(self.rate, draw.dtype)
@@ -110,7 +120,7 @@ _CORRUPTIONS = {
 }
 
 
-def get(corruption, noise):
+def get(corruption: str | keras.layers.Layer | None, noise: float) -> keras.layers.Layer | None:
     """A corruption layer from its name and its level; a layer, or None, is given back as it is."""
     if not isinstance(corruption, str):
         return corruption

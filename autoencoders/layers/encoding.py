@@ -1,11 +1,10 @@
 """What flows through a step of a model: what it is given, and what that becomes before decoding."""
 
 from collections.abc import Callable
-from typing import NamedTuple
-
-from keras import KerasTensor
+from typing import Any, NamedTuple
 
 from autoencoders.distributions.posteriors import Categorical, DiagonalGaussian
+from autoencoders.types import Tensor
 
 
 class Inputs(NamedTuple):
@@ -17,12 +16,12 @@ class Inputs(NamedTuple):
         mask: Where the steps of series are not padding, `(batch, steps)`; None without padding.
     """
 
-    rows: KerasTensor
-    labels: KerasTensor | None = None
-    mask: KerasTensor | None = None
+    rows: Tensor
+    labels: Tensor | None = None
+    mask: Tensor | None = None
 
     @property
-    def given(self):
+    def given(self) -> Tensor | tuple[Tensor, Tensor]:
         """What `call` takes: the rows, or the rows and their labels."""
         return self.rows if self.labels is None else (self.rows, self.labels)
 
@@ -37,10 +36,10 @@ class Drawn(NamedTuple):
         state: What `Bottleneck.advance` needs to know of the batch.
     """
 
-    latent: KerasTensor
-    terms: dict
+    latent: Tensor
+    terms: dict[str, Tensor]
     posterior: DiagonalGaussian | Categorical | None = None
-    state: object = None
+    state: Any = None
 
 
 class Encoding(NamedTuple):
@@ -57,28 +56,28 @@ class Encoding(NamedTuple):
     """
 
     inputs: Inputs
-    features: KerasTensor
+    features: Tensor
     drawn: Drawn
     training: bool
     encoder: Callable | None
     vector_jacobian: Callable
 
     @property
-    def x(self):
+    def x(self) -> Tensor:
         """The rows."""
         return self.inputs.rows
 
     @property
-    def latent(self):
+    def latent(self) -> Tensor:
         """The codes as the decoder sees them."""
         return self.drawn.latent
 
     @property
-    def terms(self):
+    def terms(self) -> dict[str, Tensor]:
         """The bottleneck's loss terms and measures by name."""
         return self.drawn.terms
 
     @property
-    def posterior(self):
+    def posterior(self) -> DiagonalGaussian | Categorical | None:
         """The `DiagonalGaussian` or `Categorical` q(z|x), or None."""
         return self.drawn.posterior

@@ -1,5 +1,7 @@
 """Gaussian bottlenecks: the code is a diagonal normal distribution, the posterior q(z|x)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,12 +9,13 @@ from autoencoders.arguments import Number, Part, Structure, Switch, is_on
 from autoencoders.checks import not_negative, positive_integer
 from autoencoders.distributions import divergences
 from autoencoders.distributions.posteriors import DiagonalGaussian
-from autoencoders.distributions.priors import StandardNormal, described
+from autoencoders.distributions.priors import Prior, StandardNormal, described
 from autoencoders.layers.encoding import Drawn
 from autoencoders.layers.schedule import ScheduledBottleneck
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Shape, Tensor
 
-# A latent unit is active if its posterior mean varies more than this from row to row.
+# A latent unit is active if the variance of its posterior mean from row to row is above this.
 _ACTIVE_VARIANCE = 0.01
 
 
@@ -34,8 +37,8 @@ class GaussianBottleneck(ScheduledBottleneck):
         num_samples: Samples of z drawn for each row.
         warm_up: Training steps in which the weight of the KL grows linearly from 0 (Sønderby et
             al. 2016, arXiv:1602.02282). Evaluation has the whole weight.
-        free_bits: Nats of each latent dimension, as a mean over the batch, that cost nothing more
-            if they are not used (Kingma et al. 2016, arXiv:1606.04934, the paper's λ).
+        free_bits: The least nats that each latent dimension costs, as a mean over the batch: using
+            fewer saves nothing (Kingma et al. 2016, arXiv:1606.04934, the paper's λ).
         capacity: In place of the KL, its distance from a capacity that grows linearly from 0 to
             this many nats in `capacity_steps` training steps: beta · |KL − C| (Burgess et al. 2018,
             arXiv:1804.03599). Evaluation has the whole capacity.
@@ -58,18 +61,18 @@ class GaussianBottleneck(ScheduledBottleneck):
 
     def __init__(
         self,
-        latent_dim,
+        latent_dim: int,
         *,
-        beta=1.0,
-        prior=None,
-        num_samples=1,
-        warm_up=0,
-        free_bits=0.0,
-        capacity=None,
-        capacity_steps=0,
-        seed=None,
-        **kwargs,
-    ):
+        beta: float = 1.0,
+        prior: Prior | None = None,
+        num_samples: int = 1,
+        warm_up: int = 0,
+        free_bits: float = 0.0,
+        capacity: float | None = None,
+        capacity_steps: int = 0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.latent_dim = latent_dim
         self.beta = beta
@@ -87,7 +90,7 @@ class GaussianBottleneck(ScheduledBottleneck):
             latent_dim, dtype=self.dtype_policy, name="log_variance"
         )
 
-    def check_arguments(self):
+    def check_arguments(self) -> None:
         """Raise a ValueError unless the arguments go together."""
         if self.capacity_steps and self.capacity is None:
             raise ValueError("`capacity_steps` are those in which a `capacity` grows: pass both.")
@@ -101,11 +104,11 @@ class GaussianBottleneck(ScheduledBottleneck):
         return described(self.prior).kl_per_dimension(one, one) is not None
 
     @property
-    def scheduled(self):
+    def scheduled(self) -> bool:
         """Whether the KL's weight or its capacity grows."""
         return bool(self.warm_up or self.capacity_steps)
 
-    def build(self, features_shape):
+    def build(self, features_shape: Shape) -> None:
         """Create the two linear maps for features of shape `(batch, ...)`."""
         flat_shape = self.flatten.compute_output_shape(features_shape)
         self.mean.build(flat_shape)
@@ -115,32 +118,32 @@ class GaussianBottleneck(ScheduledBottleneck):
         self.build_schedule()
 
     @property
-    def batch_statistics(self):
+    def batch_statistics(self) -> tuple[str, ...]:
         """The active units, and a KL whose free bits are of the batch's mean."""
         return ("active_units", *self.loss_terms) if is_on(self.free_bits) else ("active_units",)
 
-    def posterior(self, features):
+    def posterior(self, features: Tensor) -> DiagonalGaussian:
         """The `DiagonalGaussian` q(z|x), each part `(batch, latent_dim)`, at full precision."""
         features = self.flatten(features)
         maps = (self.mean, self.log_variance)
         return DiagonalGaussian(*(ops.cast(part(features), self.variable_dtype) for part in maps))
 
-    def call(self, features):
+    def call(self, features: Tensor) -> Tensor:
         """The posterior mean: `(batch, ...)` to `(batch, latent_dim)`."""
         return self.posterior(features).mean
 
-    def code_layer(self):
+    def code_layer(self) -> keras.layers.Layer:
         """The flattening and the linear map that give the posterior mean."""
         return keras.Sequential([self.flatten, self.mean], name=self.name)
 
-    def draw(self, features, training):
+    def draw(self, features: Tensor, training: bool) -> Drawn:
         """Samples of z, `(batch * num_samples, latent_dim)`, and `kl_loss`."""
         posterior = self.posterior(features)
         z = posterior.repeated(self.num_samples).sample(self.seed_generator)
         terms = self.kl_terms(posterior, z, training)
         return Drawn(z, {**terms, "active_units": _active_units(posterior.mean)}, posterior)
 
-    def kl_terms(self, posterior, z, training):
+    def kl_terms(self, posterior: DiagonalGaussian, z: Tensor, training: bool) -> dict[str, Tensor]:
         """The loss terms of a posterior and of what was drawn from it, by name."""
         prior = described(self.prior)
         if is_on(self.free_bits):
@@ -152,11 +155,11 @@ class GaussianBottleneck(ScheduledBottleneck):
             kl = ops.abs(kl - self.capacity * self.progress(self.capacity_steps, training))
         return {"kl_loss": self.weight(training) * kl}
 
-    def weight(self, training):
+    def weight(self, training: bool) -> Tensor | float:
         """The weight of the KL at this step: `beta`, or while it warms up a share of it."""
         return self.beta * self.progress(self.warm_up, training)
 
-    def compute_output_shape(self, features_shape):
+    def compute_output_shape(self, features_shape: Shape) -> Shape:
         """`(batch, latent_dim)`."""
         return (features_shape[0], self.latent_dim)
 
@@ -183,14 +186,21 @@ class TotalCorrelationBottleneck(GaussianBottleneck):
     dataset_size = Number(above=0)
 
     def __init__(
-        self, latent_dim, *, alpha=1.0, beta=6.0, gamma=1.0, dataset_size=60_000, **kwargs
-    ):
+        self,
+        latent_dim: int,
+        *,
+        alpha: float = 1.0,
+        beta: float = 6.0,
+        gamma: float = 1.0,
+        dataset_size: float = 60_000,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(latent_dim, beta=beta, **kwargs)
         self.alpha = alpha
         self.gamma = gamma
         self.dataset_size = dataset_size
 
-    def check_arguments(self):
+    def check_arguments(self) -> None:
         """Raise a ValueError for what a KL that is split cannot have."""
         super().check_arguments()
         if self.free_bits or self.capacity is not None or type(self.prior) is not StandardNormal:
@@ -200,11 +210,11 @@ class TotalCorrelationBottleneck(GaussianBottleneck):
             )
 
     @property
-    def batch_statistics(self):
+    def batch_statistics(self) -> tuple[str, ...]:
         """All of it is estimated from the batch."""
         return (*self.loss_terms, "active_units")
 
-    def kl_terms(self, posterior, z, training):
+    def kl_terms(self, posterior: DiagonalGaussian, z: Tensor, training: bool) -> dict[str, Tensor]:
         """The three parts, by name."""
         drawn_from = posterior.repeated(self.num_samples)
         parts = divergences.decomposed_kl(z, *drawn_from, self.dataset_size)
@@ -217,7 +227,7 @@ class TotalCorrelationBottleneck(GaussianBottleneck):
 
 
 def _active_units(mean):
-    # A single row has no variance; its distance from the mean of the prior takes that place.
+    # A single row has no variance: the square of its distance from zero stands for it.
     around_zero = ops.mean(ops.square(mean), axis=0)
     variance = ops.where(ops.shape(mean)[0] > 1, ops.var(mean, axis=0), around_zero)
     return ops.sum(ops.cast(variance > _ACTIVE_VARIANCE, mean.dtype))

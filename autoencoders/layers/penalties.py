@@ -1,6 +1,8 @@
 """Penalties: terms added to the reconstruction loss that depend on the latent code."""
 
 import math
+from types import FunctionType
+from typing import Any
 
 import keras
 from keras import ops
@@ -10,9 +12,11 @@ from autoencoders.arguments import Declared, Number, Part, Structure, Switch
 from autoencoders.checks import one_of
 from autoencoders.distributions import divergences
 from autoencoders.distributions.posteriors import DiagonalGaussian
-from autoencoders.distributions.priors import StandardNormal
+from autoencoders.distributions.priors import Prior, StandardNormal
+from autoencoders.layers.encoding import Encoding
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Tensor
 
 
 class Penalty(keras.layers.Layer):
@@ -29,7 +33,7 @@ class Penalty(keras.layers.Layer):
     batch_statistic = False
     prior = None
 
-    def of(self, encoding):
+    def of(self, encoding: Encoding) -> Tensor:
         """The penalty of a `layers.Encoding`."""
         return self(encoding.latent)
 
@@ -46,12 +50,12 @@ class ActivityPenalty(Declared, Penalty):
     l1 = Number(at_least=0)
     l2 = Number(at_least=0)
 
-    def __init__(self, l1=0.0, l2=0.0, **kwargs):
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.l1 = l1
         self.l2 = l2
 
-    def call(self, latent):
+    def call(self, latent: Tensor) -> Tensor:
         """The penalty of each row: `(batch, ...)` to `(batch,)`."""
         z = _flat(latent, self.variable_dtype)
         return self.l1 * ops.sum(ops.abs(z), axis=-1) + self.l2 * ops.sum(ops.square(z), axis=-1)
@@ -74,19 +78,19 @@ class SparsityPenalty(Declared, Penalty):
     target = Number(above=0, below=1)
     weight = Number(at_least=0)
 
-    def __init__(self, target=0.05, weight=1.0, **kwargs):
+    def __init__(self, target: float = 0.05, weight: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target = target
         self.weight = weight
 
-    def call(self, latent):
+    def call(self, latent: Tensor) -> Tensor:
         """The penalty of a batch of codes, `(batch, ...)`: a scalar."""
         activation = ops.mean(_flat(latent, self.variable_dtype), axis=0)
         activation = ops.clip(activation, 1e-6, 1.0 - 1e-6)
         return self.weight * ops.sum(divergences.bernoulli_kl(self.target, activation))
 
 
-# Derivatives of activations, in terms of what they put out.
+# The derivatives of activations, as functions of what the activations put out.
 _DERIVATIVES = {
     "linear": ops.ones_like,
     "relu": lambda h: ops.cast(h > 0, h.dtype),
@@ -114,13 +118,13 @@ class ContractivePenalty(Declared, Penalty):
     weight = Number(at_least=0)
     seed = Structure()
 
-    def __init__(self, weight=1.0, seed=None, **kwargs):
+    def __init__(self, weight: float = 1.0, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.weight = weight
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def of(self, encoding):
+    def of(self, encoding: Encoding) -> Tensor:
         """The penalty of each row, `(batch,)`."""
         layer = _single_dense_layer(encoding.encoder)
         if layer is not None and len(encoding.latent.shape) == 2:
@@ -137,9 +141,13 @@ class ContractivePenalty(Declared, Penalty):
 def _single_dense_layer(encoder):
     """The dense layer that, but for reshaping, is all of the encoder; or None."""
     shaping = (keras.layers.InputLayer, keras.layers.Flatten, keras.layers.Reshape)
-    layers = [layer for layer in getattr(encoder, "layers", ()) if not isinstance(layer, shaping)]
-    alone = len(layers) == 1 and type(layers[0]) is keras.layers.Dense
-    known = alone and getattr(layers[0].activation, "__name__", None) in _DERIVATIVES
+    if not isinstance(encoder, keras.Model):
+        return None
+    layers = [layer for layer in encoder.layers if not isinstance(layer, shaping)]
+    if len(layers) != 1 or type(layers[0]) is not keras.layers.Dense:
+        return None
+    activation = layers[0].activation  # A layer may stand in an activation's place.
+    known = isinstance(activation, FunctionType) and activation.__name__ in _DERIVATIVES
     return layers[0] if known else None
 
 
@@ -177,8 +185,13 @@ class MMDPenalty(Declared, Penalty):
     seed = Structure()
 
     def __init__(
-        self, weight=1.0, prior=None, kernel="inverse_multiquadratic", seed=None, **kwargs
-    ):
+        self,
+        weight: float = 1.0,
+        prior: Prior | None = None,
+        kernel: str = "inverse_multiquadratic",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.weight = weight
         self.prior = prior or StandardNormal()
@@ -186,7 +199,7 @@ class MMDPenalty(Declared, Penalty):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, latent):
+    def call(self, latent: Tensor) -> Tensor:
         """The penalty of a batch of codes, `(batch, latent_dim)`: a scalar."""
         codes = _flat(latent, self.variable_dtype)
         drawn = self.prior.sample(ops.shape(codes), seed=self.seed_generator)
@@ -213,13 +226,15 @@ class DIPPenalty(Declared, Penalty):
     diagonal = Number(at_least=0)
     kind = Switch(one_of(1, 2))
 
-    def __init__(self, off_diagonal=10.0, diagonal=100.0, kind=1, **kwargs):
+    def __init__(
+        self, off_diagonal: float = 10.0, diagonal: float = 100.0, kind: int = 1, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.off_diagonal = off_diagonal
         self.diagonal = diagonal
         self.kind = kind
 
-    def of(self, encoding):
+    def of(self, encoding: Encoding) -> Tensor:
         """The penalty of a batch: a scalar.
 
         Raises:

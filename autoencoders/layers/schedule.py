@@ -4,6 +4,8 @@ from keras import ops
 
 from autoencoders.arguments import Declared
 from autoencoders.layers.bottlenecks import Bottleneck
+from autoencoders.layers.encoding import Encoding
+from autoencoders.types import Tensor
 
 
 class ScheduledBottleneck(Declared, Bottleneck):
@@ -12,29 +14,29 @@ class ScheduledBottleneck(Declared, Bottleneck):
     A subclass gives `scheduled`, and calls `build_schedule` when it is built.
     """
 
-    steps = None  # The weight that counts, where there is one.
+    steps: Tensor | None = None  # The weight that counts steps, where a schedule needs it.
 
     @property
-    def scheduled(self):
+    def scheduled(self) -> bool:
         """Whether there is a schedule, so that steps are to be counted."""
         raise NotImplementedError
 
-    def build_schedule(self):
+    def build_schedule(self) -> None:
         """Create the weight that counts, if a schedule needs it."""
         counted = {"trainable": False, "autocast": False, "aggregation": "only_first_replica"}
         self.keep_weight("steps", self.scheduled, shape=(), initializer="zeros", **counted)
 
-    def turned(self, name):
+    def turned(self, name: str) -> None:
         """Begin to count where the first schedule is given, and stop where the last is taken."""
         if self.built:
             self.build_schedule()
 
-    def advance(self, encoding):
+    def advance(self, encoding: Encoding) -> None:
         """Count the step."""
         if self.steps is not None:
             self.steps.assign(self.steps + 1)
 
-    def progress(self, steps, training):
+    def progress(self, steps: int, training: bool) -> Tensor | float:
         """How much of so many training steps is over, from 0 to 1; in evaluation all."""
         if not (steps and training):
             return 1.0

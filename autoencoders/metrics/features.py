@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from autoencoders import registry, weights
-from autoencoders.training import health
-from autoencoders.training.rows import RowRunner
+from autoencoders.training.expectation import Expectation
+from autoencoders.training.row_runner import RowRunner
 
 # How far pixels may lie outside [0, 1], by rounding or resampling.
 _OUTSIDE = 0.01
@@ -66,7 +66,7 @@ def extract(x, features=None, name="x"):
     if not isinstance(card, dict) or "sha256" not in card:
         raise ValueError(f"{path} is no card of a classifier: it has no 'sha256'.")
     extractor, runner = _extractor(path, card["sha256"])
-    x = health.Expectation(extractor.input_shape[1:]).array(x, name)
+    x = Expectation(extractor.input_shape[1:]).array(x, name)
     if x.min() < -_OUTSIDE or x.max() > 1 + _OUTSIDE:
         raise ValueError(
             f"`{name}` must hold images in [0, 1], but reaches from {x.min():g} to {x.max():g}. "

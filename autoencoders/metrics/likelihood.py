@@ -17,7 +17,7 @@ from autoencoders.autoencoder import Autoencoder
 from autoencoders.checks import check_integers
 from autoencoders.distributions.posteriors import Categorical, DiagonalGaussian
 from autoencoders.distributions.priors import described
-from autoencoders.training.rows import RowRunner, size_without_rest
+from autoencoders.training.row_runner import RowRunner, size_without_rest
 
 # Codes decoded at once: enough that launching a program costs little, few enough to stay in cache.
 _BATCH_BYTES = 2**22

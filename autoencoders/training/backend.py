@@ -4,12 +4,17 @@ Building a model, loading its weights and calling it work under every backend. W
 many steps, or rows in batches, is written in TensorFlow, and kept in this folder.
 """
 
+from collections.abc import Callable
 from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import keras
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
-def needs_tensorflow(function):
+
+def needs_tensorflow(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Let a function raise a RuntimeError at once where Keras has another backend."""
 
     @wraps(function)

@@ -1,9 +1,13 @@
 """Derivatives of a model's parts with respect to their input, for losses that hold some."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
+from autoencoders.types import Tensor
 
-def vector_jacobian(function, x, vector):
+
+def vector_jacobian(function: Callable[[Tensor], Tensor], x: Tensor, vector: Tensor) -> Tensor:
     """The product vᵀJ of a vector per row and the Jacobian of `function` at x.
 
     Args:

@@ -2,28 +2,35 @@
 
 Keras's `fit`, `evaluate` and `predict` iterate over batches and call a function for each. Over
 arrays they are given the numbers of the steps to iterate over, in place of the batches, and a
-function that takes as many steps from the feed as the launch allows (`launches`, `fused`). So
-Keras's progress bar, callbacks and history go on around programs as they do with its own
-`steps_per_execution`. For pipelines, and where `compile` asks for Keras's own loop, the same
-function calls the one that Keras would have made.
+function that takes as many steps from the feed as the launch allows (`fused.launches`). So Keras's
+progress bar, callbacks and history go on around programs as they do with its own
+`steps_per_execution`. For pipelines, and where `compile` asks for Keras's own loop, that function
+calls the one that Keras would have made.
 
 The functions are methods of `PhasedModel`, whose class body names them.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import keras
 
+if TYPE_CHECKING:
+    from autoencoders.training.phased_model import PhasedModel
 
-def make_train_function(self, force=False):
+
+def make_train_function(self: PhasedModel, force: bool = False) -> None:
     """Make what `fit` launches, as Keras asks for it."""
     _replace(self, "train", force)
 
 
-def make_test_function(self, force=False):
+def make_test_function(self: PhasedModel, force: bool = False) -> None:
     """Make what `evaluate` launches, as Keras asks for it."""
     _replace(self, "test", force)
 
 
-def make_predict_function(self, force=False):
+def make_predict_function(self: PhasedModel, force: bool = False) -> None:
     """Make what `predict` launches, as Keras asks for it."""
     _replace(self, "predict", force)
 
@@ -33,7 +40,7 @@ def _replace(model, loop, force):
 
     def keras_function():
         own = getattr(model, name)
-        getattr(keras.Model, f"make_{name}")(model, force=True)  # which sets the attribute
+        getattr(keras.Model, f"make_{name}")(model, force=True)  # Keras sets the attribute.
         made = getattr(model, name)
         setattr(model, name, own)
         return made
@@ -42,11 +49,11 @@ def _replace(model, loop, force):
         setattr(model, name, model._launches.function(loop, keras_function))
 
 
-def steps_per_execution(self):
-    """Steps per launch, as Keras's loop that asks for it has it."""
-    launches = vars(self).get("_launches")  # Keras sets and reads it before that is there
+def steps_per_execution(self: PhasedModel) -> int:
+    """How many steps a launch has in the loop of Keras's that asks."""
+    launches = vars(self).get("_launches")  # Keras's constructor asks before there are launches.
     return launches.current().steps if launches else 1
 
 
-def leave_to_compile(self, value):
-    """Set nothing: `compile` takes the argument, and knows a default from a choice."""
+def leave_to_compile(self: PhasedModel, value: Any) -> None:
+    """Set nothing: `compile` takes the argument, and tells a default from a choice."""

@@ -5,8 +5,12 @@ see other batches than an uninterrupted one. Here epoch `e` of a model's life is
 permutation drawn from `(seed, e)`, both saved with the model, so any epoch can be replayed.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,24 +27,24 @@ class EpochCounter(keras.callbacks.Callback):
         begin: Called with Keras's number of each epoch before it begins.
     """
 
-    def __init__(self, state, begin=None):
+    def __init__(self, state: keras.Variable, begin: Callable[[int], None] | None = None) -> None:
         super().__init__()
         self._state = state
         self._begin = begin
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Say that an epoch begins."""
         if self._begin is not None:
             self._begin(epoch)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Move on to the next epoch's order."""
         self._state.assign(self._state + np.array([0, 1]))
 
 
 @contextmanager
-def first(callback, callbacks, model):
-    """`callbacks` with `callback` in front, taken out of a list of Keras's own afterwards."""
+def first(callback: EpochCounter | None, callbacks: Any, model: keras.Model) -> Iterator[Any]:
+    """`callbacks` with `callback` in front; a `CallbackList` of Keras's is left as it was."""
     if callback is None:
         yield callbacks
     elif isinstance(callbacks, keras.callbacks.CallbackList):
@@ -54,7 +58,9 @@ def first(callback, callbacks, model):
         yield [callback, *keras.tree.flatten(callbacks or [])]
 
 
-def split(arrays, share):
+def split(
+    arrays: tuple[np.ndarray, ...], share: float
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """First rows for training, last ones for validation, as Keras's `validation_split` does."""
     if not 0.0 < share < 1.0:
         raise ValueError(f"`validation_split` must be between 0 and 1, got {share}.")
@@ -86,10 +92,18 @@ class Order:
         even: Whether all batches have the size asked for.
 
     Raises:
-        ValueError: a `batch_size` that is no positive integer.
+        ValueError: a `batch_size` that is not a positive integer.
     """
 
-    def __init__(self, rows, state=None, *, batch_size=None, shuffle=False, steps_per_epoch=None):
+    def __init__(
+        self,
+        rows: int,
+        state: keras.Variable | None = None,
+        *,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        steps_per_epoch: int | None = None,
+    ) -> None:
         batch_size = 32 if batch_size is None else batch_size
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ValueError(f"`batch_size` must be a positive integer, got {batch_size!r}.")
@@ -101,7 +115,7 @@ class Order:
         self._steps_per_pass = math.ceil(rows / self.batch_size)
         self.steps = steps_per_epoch or self._steps_per_pass
 
-    def epoch(self):
+    def epoch(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows of the epoch that the state stands at.
 
         Returns:
@@ -127,7 +141,7 @@ class Order:
         return np.random.Generator(np.random.Philox(key=[seed, number])).permutation(self._rows)
 
 
-def batches(arrays, order):
+def batches(arrays: tuple[np.ndarray, ...], order: Order) -> tf.data.Dataset:
     """A `tf.data.Dataset` of the batches of one epoch, to be iterated anew for every epoch.
 
     Args:
@@ -138,8 +152,8 @@ def batches(arrays, order):
         tensors = tuple(tf.convert_to_tensor(array) for array in arrays)
 
     def epoch(_):
-        # Not `from_generator`: under Python 3.11 it sets the process's mmap threshold so low that
-        # every XLA program afterwards spends half of its time on page faults.
+        # Without `from_generator`, which under Python 3.11 sets the process's mmap threshold
+        # so low that every XLA program afterwards spends half of its time on page faults.
         indices, bounds = tf.numpy_function(order.epoch, [], (tf.int64, tf.int64))
         indices, bounds = tf.ensure_shape(indices, (None,)), tf.ensure_shape(bounds, (None,))
         spans = tf.data.Dataset.from_tensor_slices((bounds[:-1], bounds[1:]))
@@ -151,5 +165,7 @@ def batches(arrays, order):
     dataset = tf.data.Dataset.range(1).flat_map(epoch)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(order.steps))
     options = tf.data.Options()
-    options.experimental_optimization.apply_default_optimizations = False  # nothing to fuse here
+    options.experimental_optimization.apply_default_optimizations = (
+        False  # There is nothing to fuse.
+    )
     return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)

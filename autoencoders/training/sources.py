@@ -4,13 +4,23 @@ Each becomes one `Source`. Keras's loops are then given what the source says, an
 its feed, where it has one: Keras iterates over the numbers of steps alone (`keras_hooks`).
 """
 
+from __future__ import annotations
+
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import keras
+import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from autoencoders.training import shuffle
-from autoencoders.training.fused import Feed
+from autoencoders.training.expectation import has_shape
+from autoencoders.training.fused.feed import Feed
+from autoencoders.training.step import TwoBatches
+from autoencoders.types import Data, Shape
+
+if TYPE_CHECKING:
+    from autoencoders.training.phased_model import PhasedModel
 
 
 class Source(NamedTuple):
@@ -24,22 +34,53 @@ class Source(NamedTuple):
         counter: `shuffle.EpochCounter`, for training whose epochs have an order; otherwise None.
     """
 
-    given: dict
+    given: dict[str, Any]
     feed: Feed | None = None
     checked: bool = False
     counter: shuffle.EpochCounter | None = None
 
 
-def is_array(x):
+_unpacked = keras.utils.unpack_x_y_sample_weight
+
+
+@runtime_checkable
+class OrdersItself(Protocol):
+    """Batches that know the order of each epoch, as `datasets.batches.Batches` do."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Take note that this epoch of the model's life begins, counted from 0."""
+
+
+def is_array(x: Data) -> bool:
     """Whether these are arrays, which are checked whole, and not a pipeline."""
-    return hasattr(x, "shape") or isinstance(x, (list, tuple))
+    return has_shape(x) or isinstance(x, (list, tuple))
 
 
-def training(model, x, y, sample_weight, *, batch_size, in_order, steps_per_epoch, held_out):
+def batch_shape(x: Data) -> Shape | None:
+    """The shape of the batches of arrays or of a `tf.data` pipeline; None where x does not tell."""
+    if isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)):
+        x = x.element_spec
+    if isinstance(x, TwoBatches):
+        x = x.rows
+    rows = _unpacked(x)[0]
+    return (None, *rows.shape[1:]) if has_shape(rows) else None
+
+
+def training(
+    model: PhasedModel,
+    x: Data,
+    y: Data,
+    sample_weight: ArrayLike | None,
+    *,
+    batch_size: int | None,
+    in_order: bool,
+    steps_per_epoch: int | None,
+    held_out: float,
+) -> tuple[Source, tuple | None]:
     """What `fit` reads, and the rows that are held out of it.
 
     Args:
-        model: `PhasedModel`.
+        model: The model that reads it.
         x, y, sample_weight, batch_size, steps_per_epoch: As in `fit`.
         in_order: Whether arrays are not to be shuffled.
         held_out: The share of the last rows that is not trained on.
@@ -50,17 +91,30 @@ def training(model, x, y, sample_weight, *, batch_size, in_order, steps_per_epoc
     Raises:
         ValueError: bad data, or arguments that are for data of another kind.
     """
-    if is_array(x):
+    labelled = None
+    if isinstance(x, TwoBatches):
+        if y is not None or sample_weight is not None:
+            raise ValueError(
+                "`TwoBatches` hold labels and weights: pass no `y`, no `sample_weight`."
+            )
+        labelled = model.expectation.labelled.arrays(*_unpacked(x.labelled))
+        x, y, sample_weight = _unpacked(x.rows)
+    if is_array(x) or labelled is not None:
         arrays, rest = model.expectation.arrays(x, y, sample_weight), None
         if held_out:
             arrays, rest = shuffle.split(arrays, held_out)
-        return _ordered(model, arrays, batch_size, in_order, steps_per_epoch), rest
+        order = partial(
+            shuffle.Order, state=model._shuffle.state, batch_size=batch_size, shuffle=not in_order
+        )
+        if labelled is not None:
+            return _in_pairs(model, arrays, labelled, order, steps_per_epoch), rest
+        return _ordered(model, arrays, order, steps_per_epoch), rest
     if held_out:
         raise ValueError("`validation_split` divides arrays; pass `validation_data` instead.")
     given = {"x": x, "y": y, "sample_weight": sample_weight, "steps_per_epoch": steps_per_epoch}
-    if not hasattr(x, "begin_epoch"):
-        # A `PyDataset` is shuffled by Keras; other pipelines shuffle by themselves, and Keras
-        # would say so.
+    if not isinstance(x, OrdersItself):
+        # Keras shuffles a `PyDataset`. Other pipelines shuffle by themselves, and Keras would warn
+        # that it does not.
         shuffled = not in_order and isinstance(x, keras.utils.PyDataset)
         return Source({**given, "shuffle": shuffled}), None
     if steps_per_epoch is not None:
@@ -71,15 +125,9 @@ def training(model, x, y, sample_weight, *, batch_size, in_order, steps_per_epoc
     return Source({**given, "shuffle": False}, counter=counter), None
 
 
-def _ordered(model, arrays, batch_size, in_order, steps_per_epoch):
+def _ordered(model, arrays, make_order, steps_per_epoch):
     """Arrays in the order that is saved with the model."""
-    order = shuffle.Order(
-        len(arrays[0]),
-        model._shuffle.state,
-        batch_size=batch_size,
-        shuffle=not in_order,
-        steps_per_epoch=steps_per_epoch,
-    )
+    order = make_order(len(arrays[0]), steps_per_epoch=steps_per_epoch)
     feed = model._launches.feed("train", arrays, order)
     begin = partial(model._launches.begin_epoch, feed) if feed else None
     x = feed.keras_steps() if feed else shuffle.batches(arrays, order)
@@ -87,17 +135,26 @@ def _ordered(model, arrays, batch_size, in_order, steps_per_epoch):
     return Source({"x": x, "shuffle": False}, feed, True, counter)
 
 
-def validation(model, data, batch_size, steps):
+def _in_pairs(model, arrays, labelled, make_order, steps_per_epoch):
+    """Arrays in that order, and in each step labelled rows in an order of their own."""
+    order = make_order(len(arrays[0]), steps_per_epoch=steps_per_epoch)
+    other = make_order(len(labelled[0]), steps_per_epoch=order.steps)
+    pairs = TwoBatches(shuffle.batches(arrays, order), shuffle.batches(labelled, other))
+    given = {"x": tf.data.Dataset.zip(pairs), "shuffle": False}
+    return Source(given, checked=True, counter=shuffle.EpochCounter(model._shuffle.state))
+
+
+def validation(model: PhasedModel, data: Data, batch_size: int | None, steps: int | None) -> Source:
     """What `fit` evaluates on after an epoch: a `Source` of Keras's arguments.
 
     Args:
-        model: `PhasedModel`.
+        model: The model that reads it.
         data: `validation_data` as in `fit`, or None.
         batch_size, steps: As `validation_batch_size` and `validation_steps` in `fit`.
     """
     feed = None
     if data is not None:
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = _unpacked(data)
         if is_array(x):
             data = model.expectation.arrays(x, y, sample_weight)
             order = shuffle.Order(len(data[0]), batch_size=batch_size)
@@ -112,12 +169,29 @@ def validation(model, data, batch_size, steps):
     return Source(given, feed)
 
 
-def evaluation(model, x, y, sample_weight, batch_size, steps):
-    """What `evaluate` reads: a `Source`; the arguments are those of `evaluate`."""
+def evaluation(
+    model: PhasedModel,
+    x: Data,
+    y: Data,
+    sample_weight: ArrayLike | None,
+    batch_size: int | None,
+    steps: int | None,
+    within_fit: bool = False,
+) -> Source:
+    """What `evaluate` reads: a `Source`; the arguments are those of `evaluate`.
+
+    Args:
+        model: The model that reads it.
+        x, y, sample_weight, batch_size, steps: As in `evaluate`.
+        within_fit: Whether `fit` calls, with what `validation` gave it: checked, if it is arrays.
+    """
+    if within_fit:
+        given = {"x": x, "y": y, "sample_weight": sample_weight, "batch_size": batch_size}
+        return Source({**given, "steps": steps}, model._validation_feed, is_array(x))
     feed = None
     if checked := is_array(x):
         arrays = model.expectation.arrays(x, y, sample_weight)
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(arrays)
+        x, y, sample_weight = _unpacked(arrays)
         order = shuffle.Order(len(x), batch_size=batch_size)
         feed = model._launches.feed("test", arrays, order, steps)
     if feed:
@@ -126,7 +200,7 @@ def evaluation(model, x, y, sample_weight, batch_size, steps):
     return Source({**given, "steps": steps}, feed, checked)
 
 
-def prediction(model, x, batch_size, steps):
+def prediction(model: PhasedModel, x: Data, batch_size: int | None, steps: int | None) -> Source:
     """What `predict` reads: a `Source`; the arguments are those of `predict`."""
     feed = None
     if checked := is_array(x):

@@ -1,20 +1,63 @@
-"""One training step: the model's phases, each with a loss, variables and an optimizer."""
+"""One training step: the model's phases, each with a loss, variables and an optimizer.
+
+The last functions are methods of `PhasedModel`, whose class body names them: what Keras's loops and
+the programs of many steps call for a batch.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import tensorflow as tf
 from keras import ops
 
+from autoencoders.training.loss_terms import mean_over_rows, replicas
+from autoencoders.types import Tensor
+
+if TYPE_CHECKING:
+    from autoencoders.training.phased_model import PhasedModel
+
+
+class TwoBatches(NamedTuple):
+    """What a step is handed where labelled rows have a batch of their own; and what `fit` is given.
+
+    Where few rows have labels, a batch of all rows may hold none of them. A step can take two
+    batches instead: `model.fit(TwoBatches((x,), (x_labelled, labels)))` trains on all rows of x in
+    each epoch, and in each of its steps on the next of the labelled rows, which begin anew in
+    another order when all have been seen. A pipeline may give such pairs of batches, too. It is
+    Keras's own loop that runs them.
+
+    A phase finds the second batch in `Batch.labelled`. No model of the zoo has such a phase so far,
+    which is why `fit` has no argument for it yet.
+
+    Attributes:
+        rows: `(x,)`, `(x, y)` or `(x, y, sample_weight)`, as `fit` takes them.
+        labelled: `(x, labels)` or `(x, labels, sample_weight)`; every row has a label.
+    """
+
+    rows: Any
+    labelled: Any
+
 
 class Batch(NamedTuple):
-    """What a loss sees: the input, the clean target, a weight per row and labels (or None)."""
+    """What a loss sees of a batch.
 
-    x: object
-    target: object
-    sample_weight: object = None
-    labels: object = None
+    Attributes:
+        x: The input, `(batch, *input_shape)`.
+        target: The clean target, of the same shape.
+        sample_weight: A weight per row, `(batch,)`, or None.
+        labels: The class of each row, integers `(batch,)`, or None.
+        labelled: The `Batch` of labelled rows that comes with this one, or None. It has another
+            size, so that a loss of its rows is to be a scalar.
+    """
+
+    x: Tensor
+    target: Tensor
+    sample_weight: Tensor | None = None
+    labels: Tensor | None = None
+    labelled: Batch | None = None
 
 
 class Phase(NamedTuple):
@@ -26,31 +69,35 @@ class Phase(NamedTuple):
     """
 
     name: str
-    loss: Callable
-    terms: tuple
-    variables: list
-    measures: tuple = ()
+    loss: Callable[[Batch, bool], dict[str, Tensor]]
+    terms: tuple[str, ...]
+    variables: list[keras.Variable]
+    measures: tuple[str, ...] = ()
 
     @property
-    def logged(self):
+    def logged(self) -> tuple[str, ...]:
         """Names of all that the phase logs."""
         return (*self.terms, *self.measures)
 
 
-def train(phases, optimizers, batch):
+def train(
+    phases: list[Phase], optimizers: dict[str, keras.optimizers.Optimizer], batch: Batch
+) -> dict[str, Tensor]:
     """Run the phases in order: each one's loss, gradient and update.
 
     Args:
-        phases: List of `Phase`.
+        phases: The phases.
         optimizers: Dict from phase name to optimizer.
-        batch: A `Batch`.
+        batch: The batch.
 
     Returns:
         Dict of every loss term and measure, as scalars.
     """
     values = {}
-    # Nothing runs before the batch is found good, weight decay and moving averages included.
-    with tf.control_dependencies([part for part in batch if part is not None]):
+    # The checks of a batch run before anything else, so that a bad one changes no variable, by an
+    # update, by weight decay or by a moving average.
+    parts = tf.nest.flatten(batch)
+    with tf.control_dependencies([part for part in parts if part is not None]):
         for phase in phases:
             values.update(_update(phase, optimizers[phase.name], batch))
     return values
@@ -62,12 +109,12 @@ def _update(phase, optimizer, batch):
         tape.watch(variables)
         values = _values(phase, batch, training=True)
         # Gradients are summed over replicas, so that each contributes its share of the mean.
-        loss = optimizer.scale_loss(total(phase, values) / _replicas())
+        loss = optimizer.scale_loss(total(phase, values) / replicas())
     optimizer.apply(tape.gradient(loss, variables), phase.variables)
     return values
 
 
-def evaluate(phases, batch):
+def evaluate(phases: list[Phase], batch: Batch) -> dict[str, Tensor]:
     """The same values as `train`, in inference mode and without updates."""
     values = {}
     for phase in phases:
@@ -75,7 +122,7 @@ def evaluate(phases, batch):
     return values
 
 
-def total(phase, values):
+def total(phase: Phase, values: dict[str, Tensor]) -> Tensor:
     """The sum of a phase's loss terms."""
     return sum(values[term] for term in phase.terms)
 
@@ -87,77 +134,65 @@ def _values(phase, batch, training):
             f"Phase {phase.name!r} declares {sorted(phase.logged)}, "
             f"but its loss returned {sorted(values)}."
         )
-    return {name: _mean(value, batch.sample_weight) for name, value in values.items()}
+    return {name: mean_over_rows(value, batch.sample_weight) for name, value in values.items()}
 
 
-def _mean(value, sample_weight):
-    value = ops.cast(value, keras.config.floatx())
-    if len(value.shape) == 0:
-        return value
-    if sample_weight is not None:
-        value = value * ops.cast(ops.reshape(sample_weight, (-1,)), value.dtype)
-    # A replica may get a batch without rows.
-    return ops.divide_no_nan(ops.sum(value), ops.cast(ops.size(value), value.dtype))
+# Methods of `PhasedModel` -------------------------------------------------------------------------
 
 
-def keras_loss(loss, y_true, y_pred, sample_weight=None, mask=None):
-    """A Keras loss as a loss term, with a weight per row whatever the rank of a row.
-
-    Args:
-        loss: A `keras.losses.Loss`.
-        y_true, y_pred: Target and prediction, `(batch, ...)`.
-        sample_weight: `(batch,)`.
-        mask: `(batch, steps)`, False for the steps that are padding. A row's loss is then the mean
-            over its other steps (a likelihood's, the sum), and the term the mean over the rows.
-
-    Returns:
-        A scalar, weighted; or, from a loss without reduction, one unweighted value per row.
-    """
-    y_true, y_pred = (ops.cast(y, loss.dtype) for y in (y_true, y_pred))
-    if mask is not None:
-        if hasattr(loss, "masked"):
-            values = loss.masked(y_true, y_pred, mask)
-        else:
-            values = _masked_mean(loss.call(y_true, y_pred), mask)
-        return _mean(values, sample_weight)
-    if loss.reduction in (None, "none"):
-        values = loss(y_true, y_pred)
-        return ops.mean(ops.reshape(values, (ops.shape(values)[0], -1)), axis=-1)
-    if sample_weight is not None:
-        # Keras aligns weights with losses of one rank more at most; images have two more.
-        rank = len(loss.call(y_true, y_pred).shape)
-        sample_weight = ops.reshape(sample_weight, (-1, *[1] * (rank - 1)))
-    # Keras has divided by the number of replicas already, which `train` does for all terms alike.
-    return loss(y_true, y_pred, sample_weight) * _replicas()
+def train_step(self: PhasedModel, data: Any) -> dict[str, Tensor]:
+    """One step: every phase in order, each with its loss, gradient and update."""
+    batch = _batch(self, data, "train")
+    return _log(self, batch, train(self.phases, self.phase_optimizers, batch))
 
 
-def _masked_mean(values, mask):
-    mask = ops.cast(mask, values.dtype)
-    values = ops.mean(ops.reshape(values, (*ops.shape(mask), -1)), axis=-1)
-    return ops.divide_no_nan(ops.sum(values * mask, axis=-1), ops.sum(mask, axis=-1))
+def test_step(self: PhasedModel, data: Any) -> dict[str, Tensor]:
+    """The same losses under the same names, without updates."""
+    batch = _batch(self, data, "test")
+    return _log(self, batch, evaluate(self.phases, batch))
 
 
-def _replicas():
-    return tf.distribute.get_strategy().num_replicas_in_sync
+def predict_step(self: PhasedModel, data: Any) -> Tensor:
+    """The reconstruction of a batch."""
+    x, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+    if self.needs_labels and isinstance(x, (list, tuple)):
+        x, labels = x
+    if not self._launches.current("predict").checked:
+        x = self.expectation.tensor(x, "x")
+        labels = self.labels.tensor(labels, x) if self.needs_labels else None
+    return self((x, labels) if self.needs_labels else x, training=False)
 
 
-class LossTrackers:
-    """Running means of the loss and its terms over the rows of an epoch, under their names.
+def _batch(model, data, loop):
+    checked, expectation = model._launches.current(loop).checked, model.expectation
+    if not isinstance(data, TwoBatches):
+        return _of_rows(data, expectation, checked)
+    labelled = _of_rows(data.labelled, expectation.labelled, checked)
+    return _of_rows(data.rows, expectation, checked)._replace(labelled=labelled)
 
-    Not a Keras container: the trackers are made at `compile`, when a built model's state is
-    locked, as Keras makes its own.
 
-    Args:
-        names: Of the terms and measures.
-        before: Other trackers; those of them whose names remain go on counting.
-    """
+def _of_rows(data, expectation, checked):
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if not checked:
+        x, y, sample_weight = expectation.tensors(x, y, sample_weight)
+    if expectation.labels:
+        return Batch(x, x, sample_weight, labels=y)
+    return Batch(x, x if y is None else y, sample_weight)
 
-    def __init__(self, names, before=None):
-        kept = {} if before is None else {metric.name: metric for metric in before.metrics}
-        self.names = list(names)
-        self.metrics = [kept.get(name) or keras.metrics.Mean(name=name) for name in names]
 
-    def update(self, values, rows):
-        """Count `values`, a dict of scalars, as the means of a batch of `rows` rows."""
-        for metric in self.metrics:
-            metric.update_state(values[metric.name], sample_weight=rows)
+def _log(model, batch, values):
+    size = ops.shape(batch.x)[0]
+    loss = total(model.phases[0], values)
+    model._loss_tracker.update_state(loss, sample_weight=size)
+    model._trackers.update(values, size)
+    if not (model._has_metrics or model.logs_of_its_own):
+        return model.get_metrics_result()
+    x = (batch.x, batch.labels) if model.needs_labels else batch.x
+    reconstruction = model(x, training=False)
+    logs = model.compute_metrics(batch.x, batch.target, reconstruction, batch.sample_weight)
+    if not isinstance(logs, dict):
+        raise TypeError(
+            f"`compute_metrics` of {type(model).__name__} must return the dict of what is "
+            f"logged, as `super().compute_metrics(...)` does; it returned {logs!r}."
+        )
+    return logs

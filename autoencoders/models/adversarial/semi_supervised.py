@@ -19,7 +19,7 @@ from autoencoders.models.adversarial.codes import AdversarialAutoencoder
 from autoencoders.networks import Architecture
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
-from autoencoders.training import health
+from autoencoders.training.labels import Labels
 from autoencoders.training.step import Phase
 
 
@@ -48,7 +48,7 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
     @property
     def labels(self):
         """The labels that the model takes, where rows have them."""
-        return health.Labels(self.bottleneck.num_classes, needed=False)
+        return Labels(self.bottleneck.num_classes, needed=False)
 
     def run_discriminators(self, code, reconstruction, training):
         """Call each discriminator once."""
@@ -146,7 +146,7 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
         """
         if labels is None:
             return super().sample(n, seed=seed, steps=steps)
-        labels = health.Labels(self.bottleneck.num_classes).array_or_one(labels, n)
+        labels = Labels(self.bottleneck.num_classes).array_or_one(labels, n)
         return self.decode(self._codes_of(labels, seed))
 
     def _codes_of(self, labels, seed):

@@ -25,7 +25,7 @@ from autoencoders.layers import corruption as corruptions
 from autoencoders.networks import Architecture
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
-from autoencoders.training import randomness
+from autoencoders.training import state
 from autoencoders.training.backend import needs_tensorflow
 
 
@@ -181,9 +181,9 @@ class StackedAutoencoder(Autoencoder):
     def _seed(self, shallow, number):
         """Let the random numbers of layer `number` follow from this model's saved state."""
         seed = int(np.asarray(self._pretraining)[0])
-        states = randomness.states(shallow)
+        states = state.seed_states(shallow)
         seeds = np.random.default_rng([seed, number]).integers(2**31, size=len(states))
-        randomness.restore(shallow, [(seed, 0) for seed in seeds])
+        state.restore(shallow, [(seed, 0) for seed in seeds])
 
     def take_over(self, shallow, layer, mirror):
         """Copy what `shallow` has learnt into the layers, where it does not share them."""

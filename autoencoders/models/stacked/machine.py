@@ -13,7 +13,7 @@ from autoencoders.arguments import Declared, Number, Structure, Switch, is_on
 from autoencoders.checks import positive_integer
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
-from autoencoders.training import health
+from autoencoders.training.expectation import Expectation
 from autoencoders.training.phased_model import PhasedModel
 from autoencoders.training.step import Phase
 
@@ -102,7 +102,7 @@ class RestrictedBoltzmannMachine(Declared, PhasedModel):
     def expectation(self):
         """Rows of visible units, in [0, 1] where they are binary."""
         interval = {"target_range": (0.0, 1.0)} if self.visible == "binary" else {}
-        return health.Expectation((self.visible_units,), **interval)
+        return Expectation((self.visible_units,), **interval)
 
     def energy(self, v, h):
         """E(v, h): `(batch, visible_units)` and `(batch, hidden_units)` to `(batch,)`."""

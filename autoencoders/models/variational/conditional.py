@@ -16,7 +16,7 @@ from autoencoders.autoencoder import Autoencoder
 from autoencoders.networks import Architecture
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
-from autoencoders.training import health
+from autoencoders.training.labels import Labels
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -44,7 +44,7 @@ class ConditionalAutoencoder(Autoencoder):
     @property
     def labels(self):
         """The labels that the model needs."""
-        return health.Labels(self.num_classes)
+        return Labels(self.num_classes)
 
     def features(self, inputs, training, corrupt=True):
         """As in `Autoencoder`, with the class behind them."""

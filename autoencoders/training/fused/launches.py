@@ -1,16 +1,24 @@
 """Programs of many steps, in the place of what Keras's loops launch for every batch."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from autoencoders.training import choice
-from autoencoders.training.fused import Feed, Programs, contents
+from autoencoders.training.fused import choice
+from autoencoders.training.fused.feed import Feed
+from autoencoders.training.fused.programs import Programs, contents
+from autoencoders.training.shuffle import Order
+
+if TYPE_CHECKING:
+    from autoencoders.training.phased_model import PhasedModel
 
 
 class Launch(NamedTuple):
@@ -25,9 +33,11 @@ class Launch(NamedTuple):
     checked: bool = False
 
 
-# The launches under way, by model and loop. A loop may run inside another's callback, or beside it
-# in another thread: each sees its own.
-_UNDER_WAY = ContextVar("launches under way", default=MappingProxyType({}))
+# The launches under way, by model and loop. A loop may run inside a callback of another loop, or
+# beside it in another thread: each loop sees its own launch.
+_UNDER_WAY: ContextVar[Mapping[Any, Launch]] = ContextVar(
+    "launches under way", default=MappingProxyType({})
+)
 
 
 class Launches:
@@ -35,22 +45,22 @@ class Launches:
 
     Args:
         model: A `keras.Model` with `phases`.
-        base: The class whose steps these programs run. A step that the model has of its own is for
-            Keras's loop.
+        base: The class whose steps these programs run. If the model's class has another step,
+            Keras's loop runs it.
 
     Attributes:
         training_loop: How the last `fit` ran; None before the first.
         jit_compile, steps_per_execution: As `compile` was given them.
     """
 
-    def __init__(self, model, base):
+    def __init__(self, model: PhasedModel, base: type) -> None:
         self._model = model
         self._base = base
         self._programs = Programs(model)
         self._keras_functions = {}
         self.configure("auto", None)
 
-    def configure(self, jit_compile, steps_per_execution):
+    def configure(self, jit_compile: bool | str, steps_per_execution: int | None) -> None:
         """Take these arguments of `compile`, and forget what went before."""
         self.jit_compile = jit_compile
         self.steps_per_execution = steps_per_execution
@@ -58,14 +68,16 @@ class Launches:
         self._programs.clear()
         self._keras_functions.clear()
 
-    def follow(self):
+    def follow(self) -> None:
         """Forget what was traced if a switch of the model was turned since."""
         if self._programs.follow():
             self._keras_functions.clear()
             self._model.follow_settings()
 
-    def feed(self, loop, arrays, order, steps=None):
-        """A `fused.Feed` for `loop` ("train", "test" or "predict"), or None where Keras's runs."""
+    def feed(
+        self, loop: str, arrays: tuple[np.ndarray, ...], order: Order, steps: int | None = None
+    ) -> Feed | None:
+        """A `Feed` for `loop` ("train", "test" or "predict"), or None where Keras's runs."""
         model, name = self._model, f"{loop}_step"
         keras_runs_it = (
             self.steps_per_execution is not None
@@ -73,13 +85,15 @@ class Launches:
             or tf.config.functions_run_eagerly()
             or model._distribute_strategy is not None
             or tf.distribute.has_strategy()
-            or getattr(getattr(model, name), "__func__", None) is not getattr(self._base, name)
+            or choice.replaced(model, name, self._base)
             or model.logs_of_its_own
         )
         return None if keras_runs_it else Feed(arrays, order, steps)
 
     @contextmanager
-    def under_way(self, loop, feed=None, callbacks=None, checked=False):
+    def under_way(
+        self, loop: str, feed: Feed | None = None, callbacks: Any = None, checked: bool = False
+    ) -> Iterator[Launch]:
         """Within it, `loop` launches programs on `feed`, of as many steps as `callbacks` allow.
 
         Without a feed it launches Keras's own function, as often as `compile` was told.
@@ -93,7 +107,7 @@ class Launches:
             self._programs.refresh()
             steps = 1 if choice.every_batch(callbacks) else feed.chunk_steps
             launch = Launch(steps, feed, checked=True)
-            if loop != "train":  # there it is the epoch that begins
+            if loop != "train":  # In training each epoch begins the feed.
                 feed.begin(xla=self.jit_compile is True and loop == "test")
         before = _UNDER_WAY.get()
         token = _UNDER_WAY.set({**before, (id(self), loop): launch, id(self): launch})
@@ -102,24 +116,26 @@ class Launches:
         finally:
             _UNDER_WAY.reset(token)
 
-    def current(self, loop=None):
+    def current(self, loop: str | None = None) -> Launch:
         """The `Launch` of `loop` that is under way here, or of whichever loop is innermost."""
         key = id(self) if loop is None else (id(self), loop)
         return _UNDER_WAY.get().get(key, Launch(self.steps_per_execution or 1))
 
-    def function(self, loop, keras_function):
+    def function(
+        self, loop: str, keras_function: Callable[[], Callable[[Any], Any]]
+    ) -> Callable[[Any], Any]:
         """What Keras's `loop` is to call with its iterator.
 
         Args:
             loop: "train", "test" or "predict".
-            keras_function: Makes Keras's own function. There are two of it: steps that check their
-                data are traced apart from those that need not.
+            keras_function: Makes Keras's own function. There are two such functions: steps that
+                check their data are traced apart from those that need not check it.
         """
         for checked in (True, False):
             self._keras_functions.pop((loop, checked), None)
 
         def run(iterator):
-            self.follow()  # a callback may have turned a switch
+            self.follow()  # A callback may have turned a switch.
             launch = self.current(loop)
             if launch.feed is None:
                 key = loop, launch.checked
@@ -132,7 +148,7 @@ class Launches:
 
         return run
 
-    def begin_epoch(self, feed, epoch):
+    def begin_epoch(self, feed: Feed, epoch: int) -> None:
         """Begin an epoch of training; the first of a run chooses how the run goes."""
         if epoch == 0 or self.training_loop in (None, choice.KERAS):
             self.training_loop = choice.choose(
@@ -156,7 +172,7 @@ class Launches:
                 logs = self._updates(loop, feed, size, xla)(*arguments)
             except tf.errors.ResourceExhaustedError:
                 raise
-            except Exception as error:  # if it is not XLA's, it comes again without XLA
+            except Exception as error:  # An error that is not XLA's comes again without XLA.
                 if not xla or self.jit_compile is True:
                     raise
                 self.training_loop = choice.without_xla(error)
@@ -166,8 +182,8 @@ class Launches:
 
     def _updates(self, loop, feed, size, xla):
         step, result = getattr(self._model, f"{loop}_step"), self._model.get_metrics_result
-        # An explicit `jit_compile=True` gets a step traced for XLA. Where XLA is chosen here, the
-        # step was traced already, to look at it, and XLA compiles that graph.
+        # With an explicit `jit_compile=True` the step is traced for XLA. Where XLA is chosen here,
+        # the step was traced already, to look at its contents, and XLA compiles that graph.
         own_graph = self.jit_compile is True
         return self._programs.updates(loop, step, result, feed.spec(size), xla, own_graph)
 

@@ -5,23 +5,27 @@ them: the last bits of a matrix product differ between batch shapes, so there is
 of a shape, and it is one in which all places are alike.
 """
 
+from collections.abc import Callable, Hashable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from autoencoders.training.backend import needs_tensorflow
-from autoencoders.training.graphs import Graphs
+from autoencoders.training.fused.programs import Graphs
 
-# Rows at once: enough that launching a program costs little, few enough to stay in cache.
+# The bytes and the rows of a batch: so many that launching a program costs little, and so few that
+# the batch stays in cache.
 _BATCH_BYTES = 2**22
 _FEWEST, _MOST = 48, 1056
 
 # A matrix product takes its rows in blocks, and on some processors the rows that are left over come
-# out with other last bits. In batches of these sizes, or multiples of the largest, all rows come
-# out alike: so it was measured on a processor with AVX-512, where other sizes differ.
+# out with other last bits. In batches of these sizes, or of multiples of the largest, all rows come
+# out alike. This was measured on a processor with AVX-512, where batches of other sizes differ.
 _ALIKE = (48, 24, 12, 6, 3, 2, 1)
 
 
-def size_without_rest(most):
+def size_without_rest(most: int) -> int:
     """The largest batch of at most so many rows in which all places are alike.
 
     Raises:
@@ -41,7 +45,14 @@ class RowRunner(Graphs):
     """
 
     @needs_tensorflow
-    def run(self, name, function, x, batch_size=None, row_bytes=0):
+    def run(
+        self,
+        name: Hashable,
+        function: Callable[..., Any],
+        x: np.ndarray | tuple[np.ndarray, ...],
+        batch_size: int | None = None,
+        row_bytes: int = 0,
+    ) -> Any:
         """Apply `function` to the rows of `x`.
 
         Args:
@@ -65,7 +76,7 @@ class RowRunner(Graphs):
         specs = tuple(tf.TensorSpec((batch_size, *a.shape[1:]), a.dtype) for a in arrays)
         self.refresh()
         key = (name, specs)
-        traced = tf.function(function, autograph=False)  # as Keras's own loops trace
+        traced = tf.function(function, autograph=False)  # Keras's own loops trace like this, too.
         graph = self.get(key, lambda: traced.get_concrete_function(*specs))
         results = None
         for start in range(0, max(count, 1), batch_size):

@@ -6,12 +6,21 @@ traced, values as they come. XLA compiles such assertions away, so an explicit `
 gives up the check of values from pipelines.
 """
 
+from __future__ import annotations
+
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
+from scipy.sparse import issparse
+
+from autoencoders.training.labels import Labels
+from autoencoders.types import Data, Shape, Tensor
 
 _NON_FINITE = "must be finite, but a batch holds NaN or infinity. Drop or impute such rows."
 
@@ -23,16 +32,36 @@ class Expectation:
         shape: Shape of one row of the input; None where any size will do.
         target_range: The smallest and largest value that a target may have.
         labels: The `Labels` that come beside x, for a model that takes them; its target is x.
-        padding: A value that stands for none, wherever the range is.
+        padding: A value that stands for padding; targets may have it even outside their range.
     """
 
-    def __init__(self, shape, target_range=(-np.inf, np.inf), labels=None, padding=None):
+    def __init__(
+        self,
+        shape: Shape,
+        target_range: tuple[float, float] = (-np.inf, np.inf),
+        labels: Labels | None = None,
+        padding: float | None = None,
+    ) -> None:
         self.shape = tuple(shape)
         self.low, self.high = target_range
         self.labels = labels
         self.padding = padding
 
-    def arrays(self, x, y=None, sample_weight=None):
+    @property
+    def labelled(self) -> Expectation:
+        """What is expected of rows every one of which has a label.
+
+        Raises:
+            ValueError: the model takes no labels.
+        """
+        if self.labels is None:
+            raise ValueError("This model takes no labels: it trains on no labelled rows.")
+        labels = Labels(self.labels.num_classes)
+        return Expectation(self.shape, (self.low, self.high), labels, self.padding)
+
+    def arrays(
+        self, x: Data, y: Data = None, sample_weight: ArrayLike | None = None
+    ) -> tuple[np.ndarray, ...]:
         """The given arrays, checked, as a tuple without the missing ones.
 
         Raises:
@@ -47,7 +76,7 @@ class Expectation:
             checked.append(self.array(y, "y", target=True))
         if sample_weight is not None:
             if y is None:
-                checked.append(x)  # Keras's order is (x, y, sample_weight); the target is x.
+                checked.append(x)  # Keras's order is (x, y, sample_weight), and the target is x.
             checked.append(_sample_weight(sample_weight))
         for name, array in zip(("y", "sample_weight"), checked[1:], strict=False):
             if len(array) != len(x):
@@ -56,7 +85,7 @@ class Expectation:
                 )
         return tuple(checked)
 
-    def inputs(self, data, name="x"):
+    def inputs(self, data: Data, name: str = "x") -> tuple[np.ndarray, ...]:
         """What a reconstruction needs, as a tuple: x; and the labels, where it needs them.
 
         Raises:
@@ -69,7 +98,7 @@ class Expectation:
         array = self.array(data[0], name)
         return (array, self.labels.array(data[1], len(array)))
 
-    def array(self, data, name, target=False):
+    def array(self, data: Data, name: str, target: bool = False) -> np.ndarray:
         """`data`, of shape `(n, *shape)`, as a finite float array; targets within their range."""
         array = _as_array(data, name)
         self.spec(array.dtype, array.shape, name)
@@ -79,7 +108,8 @@ class Expectation:
             raise ValueError(f"`{name}` has no rows; expected shape {self._described()}.")
         if array.size == 0:
             return array
-        # Smallest and largest tell without a mask as large as the data; NaN is both.
+        # The smallest and the largest value show whether all are finite, and need no mask as large
+        # as the data: if there is a NaN, both are NaN.
         with np.errstate(invalid="ignore"):
             low, high = array.min(), array.max()
         if not (np.isfinite(low) and np.isfinite(high)):
@@ -95,22 +125,21 @@ class Expectation:
             raise ValueError(self._out_of_range(name, f", got {low:g} to {high:g}"))
         return array
 
-    def spec(self, dtype, shape, name):
+    def spec(self, dtype: Any, shape: Any, name: str) -> None:
         """Raise a ValueError unless batches of this dtype and shape are expected."""
-        if getattr(shape, "rank", 0) is not None:
+        if not (isinstance(shape, tf.TensorShape) and shape.rank is None):
             shape = tuple(shape)
             if not shape or not self._fits(shape[1:]):
-                hint = (
-                    "It is the clean target of `x`; labels have no place in it."
-                    if name == "y"
-                    else "Codes have the shape `model.latent_shape`."
-                    if name == "z"
-                    else "`get(name, input_shape=...)` builds a model for rows of another shape."
+                hint = {
+                    "y": "It is the clean target of `x`; labels have no place in it.",
+                    "z": "Codes have the shape `model.latent_shape`.",
+                }.get(
+                    name, "`get(name, input_shape=...)` builds a model for rows of another shape."
                 )
                 raise ValueError(
                     f"`{name}` must have shape {self._described()}, got {shape}. {hint}"
                 )
-        dtype = str(getattr(dtype, "name", dtype))
+        dtype = dtype if isinstance(dtype, str) else dtype.name
         if not dtype.startswith(("float", "bfloat")):
             hint = {
                 "uint8": f"Scale images to [0, 1]: `{name}.astype('float32') / 255`.",
@@ -124,16 +153,18 @@ class Expectation:
             a == b or None in (a, b) for a, b in zip(given, self.shape, strict=True)
         )
 
-    def tensors(self, x, y, sample_weight):
+    def tensors(
+        self, x: Tensor, y: Tensor | None, sample_weight: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """One batch inside a step, asserted before it is read.
 
         Returns:
             `(x, target, sample_weight)`, with labels in the target's place where they are expected.
         """
         x = self.tensor(x, "x")
+        labels = None
         if self.labels:
-            labels = self.labels.tensor(y, x)
-            y = None
+            labels, y = self.labels.tensor(y, x), None
         target = x if y is None else self.tensor(y, "y")
         if np.isfinite((self.low, self.high)).any():
             inside = (target >= self.low) & (target <= self.high)
@@ -161,9 +192,9 @@ class Expectation:
                 )
         return x, labels if self.labels else target, sample_weight
 
-    def tensor(self, data, name):
-        """One batch inside a step, at Keras's precision, which nothing reads unless finite."""
-        if not hasattr(data, "shape"):
+    def tensor(self, data: Tensor, name: str) -> Tensor:
+        """One batch inside a step, at Keras's precision; nothing reads it unless it is finite."""
+        if not has_shape(data):
             raise ValueError(f"`{name}` must be one dense array, got a {type(data).__name__}.")
         self.spec(data.dtype, data.shape, name)
         data = tf.cast(data, keras.config.floatx())
@@ -179,69 +210,18 @@ class Expectation:
         )
 
 
-class Labels:
-    """The class labels that a model takes beside x: integers from 0.
-
-    Args:
-        num_classes: How many classes there are.
-        needed: Whether every row has one; otherwise −1 stands for none.
-    """
-
-    def __init__(self, num_classes, needed=True):
-        self.num_classes = num_classes
-        self.needed = needed
-
-    def array(self, labels, rows):
-        """The labels of so many rows, `(rows,)`, as int32.
-
-        Raises:
-            ValueError: what was expected and what was given.
-        """
-        if labels is None and not self.needed:
-            return np.full(rows, -1, "int32")
-        labels = None if labels is None else np.asarray(labels)
-        if labels is None or labels.dtype.kind not in "iu" or labels.shape != (rows,):
-            given = "none" if labels is None else f"{labels.dtype} of shape {labels.shape}"
-            raise ValueError(f"{self._described()}, one for each of {rows} rows; got {given}.")
-        if rows and (labels.min() < self._lowest or labels.max() >= self.num_classes):
-            raise ValueError(f"{self._described()}; got {labels.min()} to {labels.max()}.")
-        return labels.astype("int32")
-
-    def array_or_one(self, labels, rows):
-        """As `array`; one label stands for all rows."""
-        if np.ndim(labels) == 0 and labels is not None:
-            labels = np.full(rows, labels)
-        return self.array(labels, rows)
-
-    def tensor(self, labels, x):
-        """The labels of a batch inside a step, asserted before they are read."""
-        if labels is None and not self.needed:
-            return tf.fill(tf.shape(x)[:1], -1)
-        labels = None if labels is None else tf.convert_to_tensor(labels)
-        if labels is None or not labels.dtype.is_integer or labels.shape.rank not in (1, None):
-            raise ValueError(f"{self._described()}, one for each row.")
-        labels = tf.cast(labels, tf.int32)
-        inside = tf.reduce_all((labels >= self._lowest) & (labels < self.num_classes))
-        message = f"{self._described()} for all rows."
-        with tf.control_dependencies([tf.debugging.Assert(inside, [message])]):
-            return tf.identity(labels)
-
-    @property
-    def _lowest(self):
-        return 0 if self.needed else -1
-
-    def _described(self):
-        without = "" if self.needed else " (-1: none)"
-        return f"Labels must be integers from 0 to {self.num_classes - 1}{without}"
+def has_shape(data: object) -> bool:
+    """Whether this is one array of whatever library: NumPy's, a tensor, a data frame."""
+    return hasattr(data, "shape")
 
 
 @contextmanager
-def value_errors():
+def value_errors() -> Iterator[None]:
     """Turn the assertions of `Expectation.tensors` into the ValueError they stand for."""
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        # Among TensorFlow's own words about ops and nodes.
+        # Our message stands among TensorFlow's own words about ops and nodes.
         ours = re.search(
             r"(`\w+`|Labels) must (be finite|lie in|be integers).*?(rows|`likelihood`)\.",
             str(error.message),
@@ -252,15 +232,15 @@ def value_errors():
 
 
 def _as_array(data, name):
-    if isinstance(data, (list, tuple)) or hasattr(data, "tocsr") or not hasattr(data, "shape"):
-        pipeline = hasattr(data, "element_spec") or hasattr(data, "__next__")
+    if isinstance(data, (list, tuple)) or issparse(data) or not has_shape(data):
+        pipeline = isinstance(data, (tf.data.Dataset, Iterator))
         hint = (
             "Pipelines do for `fit`, `evaluate` and `predict` alone."
             if pipeline
             else "Use np.asarray or .toarray()."
         )
         raise ValueError(f"`{name}` must be one dense array, got a {type(data).__name__}. {hint}")
-    if hasattr(data, "select_dtypes"):  # a data frame: name the columns
+    if hasattr(data, "select_dtypes"):  # A data frame has columns, which can be named.
         others = list(data.select_dtypes(exclude="number").columns)
         if others:
             raise ValueError(

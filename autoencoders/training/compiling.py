@@ -1,0 +1,137 @@
+"""What `build` and `compile` set up: an optimizer for each phase, a mean for each logged term.
+
+The functions that take `self` are methods of `PhasedModel`, whose class body names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from autoencoders import registry
+from autoencoders.training import sources
+from autoencoders.training.loss_terms import LossTrackers
+from autoencoders.types import Data
+
+if TYPE_CHECKING:
+    from autoencoders.training.phased_model import PhasedModel
+
+Optimizer = keras.optimizers.Optimizer
+
+
+def phase_optimizers(
+    names: Sequence[str],
+    optimizer: Optimizer | str | dict | None,
+    own: Mapping[str, Optimizer | str | dict],
+) -> dict[str, Optimizer]:
+    """An optimizer for each phase.
+
+    Args:
+        names: The phases.
+        optimizer: For the phases without one of their own: itself for the first, copies for others.
+        own: Optimizers by phase.
+
+    Raises:
+        ValueError: an unknown phase, no optimizer, or one for several phases.
+    """
+    for name in own:
+        if name not in names:
+            raise ValueError(registry.unknown("phase", name, names))
+    optimizer = keras.optimizers.get(optimizer)
+    if optimizer is None:
+        raise ValueError("`optimizer` must be a Keras optimizer or the name of one, got None.")
+    shared = [name for name in names if name not in own]
+    optimizers = {
+        name: keras.optimizers.get(own[name])
+        if name in own
+        else (optimizer if name == shared[0] else _copy(optimizer))
+        for name in names
+    }
+    if len({id(optimizer) for optimizer in optimizers.values()}) < len(names):
+        raise ValueError("Each phase needs an optimizer of its own; one is given for several.")
+    return optimizers
+
+
+def _copy(optimizer):
+    return type(optimizer).from_config(optimizer.get_config())
+
+
+def as_keras_took(optimizers: dict[str, Optimizer], first: Optimizer) -> dict[str, Optimizer]:
+    """The phases' optimizers once Keras has taken the first phase's.
+
+    In mixed precision Keras scales the loss for it; so do then the others for theirs.
+
+    Args:
+        optimizers: Optimizers by phase.
+        first: The first phase's, as Keras keeps it.
+    """
+    if isinstance(first, keras.optimizers.LossScaleOptimizer):
+        optimizers = {name: _scaling(own) for name, own in optimizers.items()}
+    return {**optimizers, next(iter(optimizers)): first}
+
+
+def _scaling(optimizer):
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer)
+
+
+def ensure_built(self: PhasedModel, x: Data = None) -> None:
+    """Build the model if it is not built: from what it knows, or from the data `x`.
+
+    Raises:
+        ValueError: neither tells the shape of the input.
+    """
+    if self.built:
+        return
+    shape = self.known_input_shape or sources.batch_shape(x)
+    if shape is None:
+        raise ValueError(
+            f"{self.name!r} does not know the shape of its input yet. Build it first: "
+            "`model.build((None, *input_shape))`."
+        )
+    with self.distribute_strategy.scope():
+        self.build(shape)
+
+
+def prepare(self: PhasedModel) -> None:
+    """Set up what depends on the built parts: every optimizer and the term trackers.
+
+    All optimizers have to exist before anything restores their state.
+    """
+    phases = self.phases
+    for phase in phases:
+        if not self.phase_optimizers[phase.name].built:
+            self.phase_optimizers[phase.name].build(phase.variables)
+    self._trackers = LossTrackers(_logged(self))
+
+
+def follow_settings(self: PhasedModel) -> None:
+    """Log what the phases log now that a switch of one of the parts was turned."""
+    if self.compiled and self.built and _logged(self) != self._trackers.names:
+        with self.distribute_strategy.scope():
+            self._trackers = LossTrackers(_logged(self), self._trackers)
+
+
+def _logged(model):
+    """The names under which the phases log."""
+    names = [name for phase in model.phases for name in phase.logged]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"Several parts of {model.name!r} log the loss terms {repeated}.")
+    return names
+
+
+def completed(model: PhasedModel, config: dict[str, Any]) -> dict[str, Any]:
+    """Keras's config of `compile`, with what this package's takes: as `compile` was given it."""
+    config = dict(config)
+    config.pop("loss_weights", None)
+    config["loss"] = keras.saving.serialize_keras_object(model._loss_argument)
+    config["jit_compile"] = model._launches.jit_compile
+    config["steps_per_execution"] = model._launches.steps_per_execution
+    _, *later = model.phase_optimizers.items()
+    config["phase_optimizers"] = {
+        name: keras.saving.serialize_keras_object(optimizer) for name, optimizer in later
+    }
+    return config

@@ -1,0 +1,151 @@
+"""The state of a model's training beyond its weights: random numbers, and how its loop runs.
+
+Keras files do not hold the state of seed generators, so that a model with as much as one dropout
+layer would not resume exactly; and evaluation that samples would never repeat.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+
+from autoencoders.training.fused import choice
+from autoencoders.training.fused.choice import TrainingLoop
+
+if TYPE_CHECKING:
+    from autoencoders.training.phased_model import PhasedModel
+
+# Evaluation draws from the same seeds as training, from a counter that training never reaches.
+_EVALUATION_COUNTER = 2**30
+
+
+# The seed generators ------------------------------------------------------------------------------
+
+
+def seed_states(model: keras.Model) -> list[keras.Variable]:
+    """The state variable of each seed generator in the model, in a fixed order."""
+    found = {id(v): v for v in model.variables if v.name == "seed_generator_state"}
+    return list(found.values())
+
+
+def snapshot(model: keras.Model) -> np.ndarray:
+    """The random state as one array, `(generators, 2)`: seed and counter of each."""
+    states = [np.asarray(state) for state in seed_states(model)]
+    return np.array(states, dtype="int64").reshape(-1, 2)
+
+
+def restore(model: keras.Model, values: ArrayLike) -> None:
+    """Put back what `snapshot` returned.
+
+    Raises:
+        ValueError: the model has another number of seed generators.
+    """
+    values, variables = np.asarray(values), seed_states(model)
+    if len(values) != len(variables):
+        raise ValueError(
+            f"The file holds the random state of {len(values)} seed generators, "
+            f"but model {model.name!r} has {len(variables)}."
+        )
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+@contextmanager
+def afresh(model: keras.Model, keep: keras.Variable | None = None) -> Iterator[np.ndarray]:
+    """Start every generator of the model at the same point each time; put them back after.
+
+    Args:
+        model: The model.
+        keep: A state variable to leave alone.
+
+    Yields:
+        The state that is put back.
+    """
+    before = snapshot(model)
+    for variable, (seed, _) in zip(seed_states(model), before, strict=True):
+        if variable is not keep:
+            variable.assign((seed, _EVALUATION_COUNTER))
+    try:
+        yield before
+    finally:
+        restore(model, before)
+
+
+# How training stands: methods and properties of `PhasedModel` -------------------------------------
+
+
+def epochs_trained(self: PhasedModel) -> int:
+    """How many epochs `fit` has trained this model on arrays, in all processes together.
+
+    Data that orders its epochs itself (`Sprites.batches`) counts as arrays do.
+    A run goes on where a saved model left it with `initial_epoch=model.epochs_trained`.
+    """
+    return int(self._shuffle.state.numpy()[1])
+
+
+def trained(self: PhasedModel) -> bool:
+    """Whether it has been trained: by `fit`, or before its weights were loaded by `get`."""
+    return self._pretrained or self.epochs_trained > 0
+
+
+def note_pretrained(self: PhasedModel) -> None:
+    """Note that the weights come from another model's training."""
+    self._pretrained = True
+
+
+def training_loop(self: PhasedModel) -> TrainingLoop | None:
+    """How the last `fit` ran; None before the first.
+
+    `compile` overrides it: `jit_compile=True` or `False` for or against XLA, and
+    `steps_per_execution` (1, for example) for Keras's own loop.
+    """
+    return self._launches.training_loop
+
+
+# What a file holds --------------------------------------------------------------------------------
+
+_RANDOM_STATE, _TRAINING_LOOP = "random_state", "training_loop"
+
+
+@contextmanager
+def sampling_afresh(model: PhasedModel) -> Iterator[None]:
+    """`afresh` for an evaluation, in the middle of which a callback may save the model."""
+    outer = model._set_aside
+    with afresh(model, keep=model._shuffle.state) as before:
+        model._set_aside = before if outer is None else outer
+        try:
+            yield
+        finally:
+            model._set_aside = outer
+
+
+def save(model: PhasedModel, store: MutableMapping[str, Any]) -> None:
+    """Write a compiled model's state of training into the store of a file."""
+    evaluating = model._set_aside is not None
+    store[_RANDOM_STATE] = model._set_aside if evaluating else snapshot(model)
+    if model.training_loop not in (None, choice.KERAS):
+        store[_TRAINING_LOOP] = choice.saved(model.training_loop)
+
+
+def separated(store: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a store holds: Keras's own values, and those that `save` wrote."""
+    values = {key: store[key] for key in store.keys()}  # noqa: SIM118
+    ours = {key: values.pop(key) for key in (_RANDOM_STATE, _TRAINING_LOOP) if key in values}
+    return values, ours
+
+
+def resume(model: PhasedModel, saved: dict[str, Any]) -> None:
+    """Let a compiled model have the state of training that `save` wrote, as far as it is there."""
+    if _TRAINING_LOOP in saved:
+        model._launches.training_loop = choice.resumed(saved[_TRAINING_LOOP])
+    if _RANDOM_STATE in saved:
+        try:
+            restore(model, saved[_RANDOM_STATE])
+        except ValueError as error:
+            warnings.warn(f"The random state was not loaded. {error}", stacklevel=3)

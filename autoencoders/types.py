@@ -1,0 +1,16 @@
+"""Names for types that neither Python nor Keras has a word for.
+
+Keras has no type of its own that covers its tensors: outside programs they are the backend's,
+within programs symbolic ones, and most functions take NumPy arrays as well. `Tensor` says that an
+argument or a result is one of them; its shape stands in the docstring.
+"""
+
+from typing import Any
+
+Tensor = Any
+
+# What Keras's `fit` takes as rows: arrays, data frames, `tf.data` pipelines, generators, ...
+Data = Any
+
+# The shape of a row or a batch; None for a size that is left open.
+Shape = tuple[int | None, ...]
