@@ -5,18 +5,91 @@ pretrained weights it has. A *builder* is the function that a card names. Readin
 model code, so listing models is instant.
 """
 
+from __future__ import annotations
+
 import difflib
-import json
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any, TypedDict, TypeVar, overload
 
-_builders = {}
-_user_cards = {}
+from autoencoders import files
+
+_Builder = TypeVar("_Builder", bound=Callable[..., Any])
+
+
+class Recipe(TypedDict, total=False):
+    """How a model is trained.
+
+    An optimizer is a name, or a dict of its name and its arguments.
+    """
+
+    dataset: str
+    optimizer: str | dict[str, Any]
+    phase_optimizers: dict[str, str | dict[str, Any]]
+    schedule: str
+    batch_size: int
+    epochs: int
+    steps_per_epoch: int
+    seed: int
+    labels: int
+    pretraining: dict[str, Any]
+
+
+class BaselineEntry(TypedDict):
+    """What a model's squared error was held against, and by which rule."""
+
+    rule: str
+    squared_error: float
+
+
+class WeightsEntry(TypedDict):
+    """What a card says of pretrained weights.
+
+    Attributes:
+        file: Its name in `zoo_configs/weights/`.
+        sha256: Its hash, as hexadecimal digits.
+        size: In bytes.
+        dataset: What the model was trained on.
+        parameters: How many numbers the model has.
+        arguments: Those of the builder.
+        recipe: How it was trained.
+        figures: Measured on the test set.
+        baseline: What the squared error was held against.
+        tolerance: The relative difference within which a second training meets the figures.
+    """
+
+    file: str
+    sha256: str
+    size: int
+    dataset: str
+    parameters: int
+    arguments: dict[str, Any]
+    recipe: Recipe
+    figures: dict[str, float]
+    baseline: BaselineEntry
+    tolerance: float
+
+
+class Card(TypedDict):
+    """What a model is, how it is built and trained, and its weights by tag."""
+
+    builder: str
+    family: str
+    description: str
+    paper: dict[str, Any]
+    kwargs: dict[str, Any]
+    recipe: Recipe
+    weights: dict[str, WeightsEntry]
+
+
+_builders: dict[str, Callable[..., Any]] = {}
+_user_cards: dict[str, Card] = {}
 
 
 @cache
-def zoo_folder():
+def zoo_folder() -> Path:
     """The folder of the cards: inside an installed package, at the root of a source tree."""
     package = Path(__file__).parent
     installed = package / "zoo_configs"
@@ -24,19 +97,16 @@ def zoo_folder():
 
 
 @cache
-def _bundled_cards():
-    return {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(zoo_folder().glob("*.json"))
-    }
+def _bundled_cards() -> dict[str, Card]:
+    return files.read_json_folder(zoo_folder())
 
 
-def cards():
+def cards() -> dict[str, Card]:
     """Every card by model name: the package's own and those of `register`."""
     return {**_bundled_cards(), **_user_cards}
 
 
-def card(name):
+def card(name: str) -> Card:
     """The card of one model.
 
     Raises:
@@ -48,15 +118,16 @@ def card(name):
     return known[name]
 
 
-def unknown(kind, given, known):
+def unknown(kind: str, given: object, known: Iterable[str]) -> str:
     """The message for a `kind` of thing called `given` that is none of the `known` names."""
+    known = list(known)
     nearest = difflib.get_close_matches(str(given), known, n=1, cutoff=0.5)
     hint = f"Did you mean {nearest[0]!r}? " if nearest else ""
     names = ", ".join(sorted(known)) or "none"
     return f"Unknown {kind} {given!r}. {hint}Known: {names}."
 
 
-def builder(name):
+def builder(name: str) -> Callable[..., Any]:
     """The function that builds the model `name`; imports its family when it is first asked for."""
     builder_name = card(name)["builder"]
     if builder_name not in _builders:
@@ -64,7 +135,35 @@ def builder(name):
     return _builders[builder_name]
 
 
-def register(build=None, *, name=None, family="custom", paper=None, kwargs=None, recipe=None):
+@overload
+def register(
+    build: _Builder,
+    *,
+    name: str | None = None,
+    family: str = "custom",
+    paper: dict[str, Any] | None = None,
+    kwargs: dict[str, Any] | None = None,
+    recipe: Recipe | None = None,
+) -> _Builder: ...
+@overload
+def register(
+    build: None = None,
+    *,
+    name: str | None = None,
+    family: str = "custom",
+    paper: dict[str, Any] | None = None,
+    kwargs: dict[str, Any] | None = None,
+    recipe: Recipe | None = None,
+) -> Callable[[_Builder], _Builder]: ...
+def register(
+    build: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    family: str = "custom",
+    paper: dict[str, Any] | None = None,
+    kwargs: dict[str, Any] | None = None,
+    recipe: Recipe | None = None,
+) -> Callable[..., Any]:
     """Register a model builder under its function's name, so that `get` and `list_models` know it.
 
     The package's own builders use it bare; their cards are the files in `zoo_configs/`. A builder

@@ -22,13 +22,13 @@ PACKAGE = ROOT / "autoencoders"
 
 # From the ground up; a module imports from its own floor or from those below it.
 FLOORS = [
-    {"arguments", "checks", "draws", "serialization"},
+    {"arguments", "checks", "draws", "files", "serialization"},
     {"registry", "losses", "distributions", "priors"},
     {"layers", "networks"},
     {"training"},
     {"autoencoder", "boltzmann"},
     {"models"},
-    {"weights", "zoo"},
+    {"zoo"},
     {"anomaly", "metrics", "datasets", "plots"},
     {"recipes"},
     {"cli"},

@@ -9,9 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 import autoencoders
-from autoencoders import recipes, weights, zoo
+from autoencoders import files, recipes, zoo
 from autoencoders.cli.quiet import import_keras
 from autoencoders.cli.train import fit
+from autoencoders.zoo import sources
 
 console = Console()
 
@@ -36,12 +37,12 @@ def reproduce(
         raise ValueError(f"{name} has no bundled weights to reproduce.")
     failed = []
     for each in [tag] if tag else tags:
-        entry = weights.entry(name, each)
+        entry = sources.entry(name, each)
         console.print(f"[bold]{name}, {each}[/bold]")
         run, data = recipes.load(name, each)
         path = folder / entry["file"]
         model, partial = fit(run, data, path)
-        with recipes.replacing(path) as new:
+        with files.replacing(path) as new:
             figures = recipes.save_weights(model, new, run, data)["figures"]
         partial.unlink()
         if not _report(figures, entry):
@@ -84,8 +85,8 @@ def verify(
 
 def _verify(name, tag):
     try:
-        entry = weights.entry(name, tag)
-        weights.find(name, tag)
+        entry = sources.entry(name, tag)
+        sources.find(name, tag)
         if not autoencoders.datasets.at_hand(tag):
             return "hash only", _NOT_AT_HAND.format(tag)
         _, data = recipes.load(name, tag)

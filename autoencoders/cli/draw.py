@@ -11,8 +11,9 @@ from PIL import Image, PngImagePlugin
 from rich.console import Console
 
 import autoencoders
-from autoencoders import datasets, recipes, weights, zoo
+from autoencoders import datasets, recipes, zoo
 from autoencoders.cli.quiet import import_keras
+from autoencoders.zoo import sources
 
 console = Console()
 
@@ -47,7 +48,7 @@ def draw(
     keras = import_keras()
     folder.mkdir(parents=True, exist_ok=True)
     for each in tags:
-        entry = weights.entry(name, each)
+        entry = sources.entry(name, each)
         keras.utils.set_random_seed(0)
         model = zoo.get(name, weights=each)
         run, data = recipes.load(name, each)

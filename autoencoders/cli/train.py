@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from autoencoders import recipes, registry, weights
+from autoencoders import files, recipes, registry
 from autoencoders.cli.quiet import import_keras
+from autoencoders.zoo import weights
 
 console = Console()
 
@@ -81,7 +82,7 @@ def train(
         entry = recipes.publish(model, run, rows, tolerance)
         figures, bar = entry["figures"], recipes.Baseline(**entry["baseline"])
     else:
-        with recipes.replacing(path) as new:
+        with files.replacing(path) as new:
             if path.suffix == ".keras":
                 model.save(new)
             else:

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from autoencoders import registry, weights
+from autoencoders import files, registry
 from autoencoders.training import health
 from autoencoders.training.rows import RowRunner
 
@@ -124,7 +124,7 @@ def save(model, path, card):
     np.savez(file, **arrays)
     card = {
         "file": file.name,
-        "sha256": weights.file_sha256(file),
+        "sha256": files.sha256(file),
         "size": file.stat().st_size,
         "input_shape": list(model.input_shape[1:]),
         "classes": model.output_shape[-1],
@@ -138,7 +138,7 @@ def load(path):
     path = Path(path)
     card = json.loads(path.read_text(encoding="utf-8"))
     file = path.with_name(card["file"])
-    weights.verify(file, card["sha256"])
+    files.verify(file, card["sha256"])
     sizes = {key: card["recipe"][key] for key in ("filters", "units", "dropout")}
     model = _classifier(card["input_shape"], card["classes"], **sizes)
     with np.load(file, allow_pickle=False) as arrays:
