@@ -75,7 +75,7 @@ def _save(figure, path, **notes):
 def _pictures(model, data, entry, dataset):
     """Tuples of a picture's name, its figure and its title."""
     # Series of images see a line of pixels at each step.
-    as_images = len(model.row_shape) == 2 and hasattr(datasets.images, dataset)
+    as_images = len(model.row_shape) == 2 and dataset in datasets.images.LOADERS
     curves = len(model.row_shape) == 2 and not as_images
     labelled = len(data.y_test) > 0  # sprites have factors instead
     chosen = _examples(data.y_test) if labelled else np.arange(_EXAMPLES)
