@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from autoencoders.checks import check_integers
 
 if TYPE_CHECKING:
-    from autoencoders.datasets.batches import Batches
+    import keras
 
 _SHAPES = ("square", "ellipse", "heart")
 _SCALES = np.linspace(0.5, 1.0, 6)
@@ -49,8 +49,8 @@ class _Images(ABC):
     def __getitem__(self, indices: slice | ArrayLike) -> np.ndarray:
         """The images of these indices, as new float32 arrays."""
 
-    dtype = np.dtype("float32")
-    ndim = 4
+    dtype: np.dtype[np.float32] = np.dtype("float32")
+    ndim: int = 4
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -73,7 +73,7 @@ class _Images(ABC):
         steps: int | None = None,
         seed: int = 0,
         shuffle: bool = True,
-    ) -> Batches:
+    ) -> keras.utils.PyDataset:
         """Batches of images for `fit` and `evaluate`, made as they are needed.
 
         Epoch `e` of a model's life has the order drawn from `(seed, e)`: training that is resumed

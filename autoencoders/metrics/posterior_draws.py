@@ -14,7 +14,7 @@ from autoencoders import losses, priors
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.checks import check_integers
 from autoencoders.distributions.posteriors import Categorical, DiagonalGaussian
-from autoencoders.distributions.priors import described
+from autoencoders.distributions.priors import Prior, described
 from autoencoders.training.rows import RowRunner, size_without_rest
 
 # Codes decoded at once: enough that launching a program costs little, few enough to stay in cache.
@@ -31,7 +31,7 @@ WITH_POSTERIORS = (
 )
 
 
-# Of so many draws for each row: log p(x|z), log p(z) and log q(z|x), each `(rows, draws)`.
+# log p(x|z), log p(z) and log q(z|x) of some draws for each row, each `(rows, draws)`.
 Chunk: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 Posterior: TypeAlias = "GaussianPosterior | CategoricalPosterior"
 
@@ -79,7 +79,7 @@ class PosteriorDraws:
             check_integers(1, batch_size=batch_size)
         self._model = model
         model.ensure_built(x)
-        self.posterior = posterior_of(model)
+        self.posterior: Posterior = posterior_of(model)
         self._prior = _prior(model, self.posterior, prior)
         self._rows = _checked(model, x)
         self._num_samples, self._seed = int(num_samples), seed
@@ -151,8 +151,8 @@ class GaussianPosterior:
 
     def __init__(self, model: Autoencoder) -> None:
         self._model = model
-        self.prior = model.bottleneck.prior
-        self.code_shape = (model.bottleneck.latent_dim,)
+        self.prior: Prior = model.bottleneck.prior
+        self.code_shape: tuple[int, ...] = (model.bottleneck.latent_dim,)
 
     def row_bytes(self, draws: int) -> int:
         """What a row's draws take."""
@@ -192,9 +192,9 @@ class CategoricalPosterior:
 
     def __init__(self, model: Autoencoder) -> None:
         self._model = model
-        self.prior = model.bottleneck.prior
+        self.prior: Prior = model.bottleneck.prior
         self._places = model.latent_shape[:-1]
-        self.code_shape = model.latent_shape
+        self.code_shape: tuple[int, ...] = model.latent_shape
 
     def row_bytes(self, draws: int) -> int:
         """What a row's draws take, and the probabilities that they are drawn from."""
