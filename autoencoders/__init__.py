@@ -7,9 +7,20 @@ Importing this package and listing its models imports neither Keras nor TensorFl
 below is loaded when it is first used.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from autoencoders import serialization
+
+if TYPE_CHECKING:  # what `__getattr__` gives, for editors and type checkers
+    from autoencoders import datasets, layers, losses, metrics, networks, plots
+    from autoencoders.anomaly.detector import AnomalyDetector
+    from autoencoders.anomaly.series import SeriesAnomalyDetector
+    from autoencoders.autoencoder import Autoencoder
+    from autoencoders.registry import register
+    from autoencoders.zoo import get, info, list_models, list_weights, load
 
 __version__ = "0.1.0"
 
@@ -26,12 +37,29 @@ _MODULE_OF = {
 }
 _SUBMODULES = ("datasets", "layers", "losses", "metrics", "networks", "plots")
 
-__all__ = ["__version__", *_MODULE_OF, *_SUBMODULES]
+__all__ = [
+    "AnomalyDetector",
+    "Autoencoder",
+    "SeriesAnomalyDetector",
+    "__version__",
+    "datasets",
+    "get",
+    "info",
+    "layers",
+    "list_models",
+    "list_weights",
+    "load",
+    "losses",
+    "metrics",
+    "networks",
+    "plots",
+    "register",
+]
 
 serialization.announce_classes()
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _MODULE_OF:
         value = getattr(import_module(_MODULE_OF[name]), name)
     elif name in _SUBMODULES:
@@ -42,5 +70,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

@@ -1,11 +1,15 @@
 """Checks on arguments, without Keras."""
 
+from __future__ import annotations
+
 import numbers
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 
-def check_integers(least, **values):
+def check_integers(least: int, **values: Any) -> None:
     """Raise a ValueError unless each of the named arguments is an integer, `least` or more."""
     for name, value in values.items():
         if not isinstance(value, (int, np.integer)) or value < least:
@@ -13,27 +17,27 @@ def check_integers(least, **values):
             raise ValueError(f"`{name}` must be {kind}, got {value!r}.")
 
 
-def positive_integer(name, value):
+def positive_integer(name: str, value: Any) -> None:
     """Raise a ValueError unless the argument is an integer of 1 or more."""
     check_integers(1, **{name: value})
 
 
-def positive_integer_or_none(name, value):
+def positive_integer_or_none(name: str, value: Any) -> None:
     """Raise a ValueError unless the argument is an integer of 1 or more, or None."""
     if value is not None:
         positive_integer(name, value)
 
 
-def not_negative(name, value):
+def not_negative(name: str, value: Any) -> None:
     """Raise a ValueError unless the argument is a number of 0 or more."""
     if not isinstance(value, numbers.Real) or not value >= 0:
         raise ValueError(f"`{name}` must be a number of 0 or more, got {value!r}.")
 
 
-def one_of(*allowed):
+def one_of(*allowed: Any) -> Callable[[str, Any], None]:
     """A check that the argument is one of these values."""
 
-    def check(name, value):
+    def check(name: str, value: Any) -> None:
         if value not in allowed:
             listed = ", ".join(map(repr, allowed))
             raise ValueError(f"`{name}` must be one of {listed}; got {value!r}.")

@@ -4,10 +4,14 @@ Each is a `keras.losses.Loss`. It sums over an event's features and averages ove
 that with a KL term beside it the loss is −ELBO in nats and `beta` means what its paper says.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import keras
-from keras import ops
+from keras import KerasTensor, ops
 
 from autoencoders.arguments import Declared, Derived, Number, fixed
 from autoencoders.registry import unknown
@@ -19,19 +23,21 @@ class Likelihood(keras.losses.Loss):
 
     A subclass gives `elementwise(y_true, y_pred)`: the negative log-likelihood of each element of
     the target in nats, and `mean(y_pred)`: the reconstruction, where `y_pred` is what the decoder
-    put out (logits, say). `support` is the range that targets must lie in, and `parameters` how
-    many numbers the decoder puts out for each element, one after the other along the last axis.
+    put out (logits, for example). `support` is the range that targets must lie in, and `parameters`
+    how many numbers the decoder puts out for each element, one after the other along the last axis.
     """
 
-    support = (-math.inf, math.inf)
-    parameters = 1
+    support: tuple[float, float] = (-math.inf, math.inf)
+    parameters: int = 1
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """Negative log-likelihood of each row in nats: `(batch, ...)` twice to `(batch,)`."""
         return self.masked(y_true, y_pred, None)
 
-    def masked(self, y_true, y_pred, mask):
-        """As `call`, of the steps where `mask`, `(batch, steps)`, is True."""
+    def masked(
+        self, y_true: KerasTensor, y_pred: KerasTensor, mask: KerasTensor | None
+    ) -> KerasTensor:
+        """As `call`, of those steps alone where `mask`, `(batch, steps)`, is True; None for all."""
         values = self.elementwise(y_true, y_pred)
         values = ops.reshape(values, (ops.shape(values)[0], -1))
         if mask is not None:
@@ -39,7 +45,11 @@ class Likelihood(keras.losses.Loss):
             values = ops.sum(values, axis=-1) * ops.cast(mask, values.dtype)
         return ops.sum(values, axis=-1)
 
-    def mean(self, y_pred):
+    def elementwise(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
+        """Negative log-likelihood of each element in nats; a subclass gives it."""
+        raise NotImplementedError
+
+    def mean(self, y_pred: KerasTensor) -> KerasTensor:
         """The expected value of the target, given the decoder's output."""
         return y_pred
 
@@ -53,14 +63,14 @@ class Bernoulli(Likelihood):
 
     support = (0.0, 1.0)
 
-    def __init__(self, name="bernoulli", **kwargs):
+    def __init__(self, name: str = "bernoulli", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
-    def elementwise(self, y_true, y_pred):
+    def elementwise(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """Negative log-likelihood of each element in nats."""
         return ops.binary_crossentropy(y_true, y_pred, from_logits=True)
 
-    def mean(self, y_pred):
+    def mean(self, y_pred: KerasTensor) -> KerasTensor:
         """The probabilities."""
         return ops.sigmoid(y_pred)
 
@@ -74,24 +84,24 @@ class ContinuousBernoulli(Bernoulli):
     ½ + ½ / tanh(l/2) − 1/l.
     """
 
-    def __init__(self, name="continuous_bernoulli", **kwargs):
+    def __init__(self, name: str = "continuous_bernoulli", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
-    def elementwise(self, y_true, y_pred):
+    def elementwise(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """Negative log-density of each element in nats."""
         logit, small = _away_from_zero(y_pred)
         log_normaliser = ops.log(logit / ops.tanh(0.5 * logit))
         near_zero = math.log(2.0) + ops.square(y_pred) / 12.0
         return super().elementwise(y_true, y_pred) - ops.where(small, near_zero, log_normaliser)
 
-    def mean(self, y_pred):
+    def mean(self, y_pred: KerasTensor) -> KerasTensor:
         """The expected values, which are not the probabilities λ."""
         logit, small = _away_from_zero(y_pred)
         mean = 0.5 + 0.5 / ops.tanh(0.5 * logit) - 1.0 / logit
         return ops.where(small, 0.5 + y_pred / 12.0, mean)
 
 
-def _away_from_zero(logit):
+def _away_from_zero(logit: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
     """The logit, or 1 where it is so near 0 that the formulas need their series; and where."""
     small = ops.abs(logit) < 0.02
     return ops.where(small, ops.ones_like(logit), logit), small
@@ -114,25 +124,31 @@ class Gaussian(Declared, Likelihood):
     stddev = Number(above=0, off=(None,))
     min_stddev = Number(above=0)
 
-    def __init__(self, stddev=1.0, min_stddev=0.01, name="gaussian", **kwargs):
+    def __init__(
+        self,
+        stddev: float | None = 1.0,
+        min_stddev: float = 0.01,
+        name: str = "gaussian",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.stddev = stddev
         self.min_stddev = min_stddev
         self.parameters = 2 if stddev is None else 1
 
-    def turned(self, name):
+    def turned(self, name: str) -> NoReturn:
         """Refuse: a decoder puts out other parameters for a learned standard deviation."""
         raise AttributeError(fixed(self, name))
 
     @Derived
-    def _log_variance(self):
+    def _log_variance(self) -> float | None:
         return None if self.stddev is None else 2.0 * math.log(self.stddev)
 
     @Derived
-    def _lowest_log_variance(self):
+    def _lowest_log_variance(self) -> float:
         return 2.0 * math.log(self.min_stddev)
 
-    def elementwise(self, y_true, y_pred):
+    def elementwise(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """Negative log-likelihood of each element in nats."""
         if self.stddev is not None:
             mean, log_variance = y_pred, self._log_variance
@@ -143,7 +159,7 @@ class Gaussian(Declared, Likelihood):
         squares = ops.square(y_true - mean) * ops.exp(-log_variance)
         return 0.5 * (squares + log_variance + math.log(2.0 * math.pi))
 
-    def mean(self, y_pred):
+    def mean(self, y_pred: KerasTensor) -> KerasTensor:
         """The mean."""
         return y_pred if self.parameters == 1 else ops.split(y_pred, 2, axis=-1)[0]
 
@@ -158,15 +174,15 @@ class Laplace(Declared, Likelihood):
 
     scale = Number(above=0)
 
-    def __init__(self, scale=1.0, name="laplace", **kwargs):
+    def __init__(self, scale: float = 1.0, name: str = "laplace", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.scale = scale
 
     @Derived
-    def _log_normaliser(self):
+    def _log_normaliser(self) -> float:
         return math.log(2.0 * self.scale)
 
-    def elementwise(self, y_true, y_pred):
+    def elementwise(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """Negative log-likelihood of each element in nats."""
         return ops.abs(y_true - y_pred) / self.scale + self._log_normaliser
 
@@ -178,15 +194,15 @@ class SquaredError(Likelihood):
     The cost of Tolstikhin et al., "Wasserstein auto-encoders" (2018, arXiv:1711.01558).
     """
 
-    def __init__(self, name="squared_error", **kwargs):
+    def __init__(self, name: str = "squared_error", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
-    def elementwise(self, y_true, y_pred):
+    def elementwise(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """The squared error of each element."""
         return ops.square(y_true - y_pred)
 
 
-_LIKELIHOODS = {
+_LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {
     "bernoulli": Bernoulli,
     "continuous_bernoulli": ContinuousBernoulli,
     "gaussian": Gaussian,
@@ -196,12 +212,15 @@ _LIKELIHOODS = {
 }
 
 
-def get(likelihood):
+def get(likelihood: Likelihood | str) -> Likelihood:
     """A `Likelihood` from itself or from its name.
 
     "bernoulli" and "continuous_bernoulli" for data in [0, 1]; "gaussian" (unit variance),
     "learned_gaussian" (a variance for every element) and "laplace" (unit scale) for standardised
     data; "squared_error" for the squared error summed over features.
+
+    Raises:
+        ValueError: another name; the message suggests the nearest.
     """
     if isinstance(likelihood, Likelihood):
         return likelihood
@@ -213,13 +232,18 @@ def get(likelihood):
 class _FunctionLoss(keras.losses.Loss):
     """A function of `(y_true, y_pred)` as a loss, with Keras's reduction and weighting."""
 
-    def __init__(self, function):
+    def __init__(self, function: Callable[[KerasTensor, KerasTensor], KerasTensor]) -> None:
+        # A partial function, for example, has no name of its own.
         super().__init__(name=getattr(function, "__name__", None))
         self.call = function
 
 
-def as_loss(loss):
-    """What `compile` was given as `loss`, by name or itself, as a `keras.losses.Loss`."""
+def as_loss(loss: Any) -> keras.losses.Loss:
+    """What `compile` was given as `loss`, by name or itself, as a `keras.losses.Loss`.
+
+    Raises:
+        ValueError: a likelihood, which is the model's; an unknown name.
+    """
     if isinstance(loss, Likelihood):
         raise ValueError("A likelihood belongs to the model: build it with `likelihood=...`.")
     loss = keras.losses.get(loss)

@@ -5,22 +5,113 @@ pretrained weights it has. A *builder* is the function that a card names. Readin
 model code, so listing models is instant.
 """
 
-import ast
+from __future__ import annotations
+
 import difflib
 import inspect
-import json
 import re
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any, TypedDict, TypeVar, overload
+
+from autoencoders import docstrings, files
+
+_Builder = TypeVar("_Builder", bound=Callable[..., Any])
+
+
+class Recipe(TypedDict, total=False):
+    """How a model is trained.
+
+    An optimizer is a name, or a dict of its name and its arguments.
+    """
+
+    dataset: str
+    optimizer: str | dict[str, Any]
+    phase_optimizers: dict[str, str | dict[str, Any]]
+    schedule: str
+    batch_size: int
+    epochs: int
+    steps_per_epoch: int
+    seed: int
+    labels: int
+    pretraining: dict[str, Any]
+
+
+class BaselineEntry(TypedDict):
+    """What a model's squared error was held against, and by which rule."""
+
+    rule: str
+    squared_error: float
+
+
+class WeightsEntry(TypedDict):
+    """What a card says of pretrained weights.
+
+    Attributes:
+        file: Its name in `zoo_configs/weights/`.
+        sha256: Its hash, as hexadecimal digits.
+        size: In bytes.
+        dataset: What the model was trained on.
+        parameters: How many numbers the model has.
+        arguments: Those of the builder.
+        recipe: How it was trained.
+        figures: Measured on the test set.
+        baseline: What the squared error was held against.
+        tolerance: The relative difference within which a second training meets the figures.
+    """
+
+    file: str
+    sha256: str
+    size: int
+    dataset: str
+    parameters: int
+    arguments: dict[str, Any]
+    recipe: Recipe
+    figures: dict[str, float]
+    baseline: BaselineEntry
+    tolerance: float
+
+
+class Card(TypedDict):
+    """What a model is, how it is built and trained, and its weights by tag.
+
+    Attributes:
+        builder: The name of a builder; where the card has a network, of an objective.
+        network: The name of a `networks.Architecture`; None for a builder that makes its own.
+        family: What `list_models(family=...)` goes by.
+        description: A sentence.
+        paper: Title, authors, year and the like.
+        kwargs: The arguments of objective and network.
+        recipe: How it is trained.
+        weights: What is known of the pretrained weights of each tag.
+    """
+
+    builder: str
+    network: str | None
+    family: str
+    description: str
+    paper: dict[str, Any]
+    kwargs: dict[str, Any]
+    recipe: Recipe
+    weights: dict[str, WeightsEntry]
+
+
+class Info(Card):
+    """A card, and a line about each of its model's arguments."""
+
+    arguments: dict[str, str]
+
 
 _ARCHITECTURES = "networks/architectures.py"
-_builders = {}
-_user_cards = {}
+
+_builders: dict[str, Callable[..., Any]] = {}
+_user_cards: dict[str, Card] = {}
 
 
 @cache
-def zoo_folder():
+def zoo_folder() -> Path:
     """The folder of the cards: inside an installed package, at the root of a source tree."""
     package = Path(__file__).parent
     installed = package / "zoo_configs"
@@ -28,19 +119,16 @@ def zoo_folder():
 
 
 @cache
-def _bundled_cards():
-    return {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(zoo_folder().glob("*.json"))
-    }
+def _bundled_cards() -> dict[str, Card]:
+    return files.read_json_folder(zoo_folder())
 
 
-def cards():
+def cards() -> dict[str, Card]:
     """Every card by model name: the package's own and those of `register`."""
     return {**_bundled_cards(), **_user_cards}
 
 
-def card(name):
+def card(name: str) -> Card:
     """The card of one model.
 
     Raises:
@@ -52,15 +140,16 @@ def card(name):
     return known[name]
 
 
-def unknown(kind, given, known):
+def unknown(kind: str, given: object, known: Iterable[str]) -> str:
     """The message for a `kind` of thing called `given` that is none of the `known` names."""
+    known = list(known)
     nearest = difflib.get_close_matches(str(given), known, n=1, cutoff=0.5)
     hint = f"Did you mean {nearest[0]!r}? " if nearest else ""
     names = ", ".join(sorted(known)) or "none"
     return f"Unknown {kind} {given!r}. {hint}Known: {names}."
 
 
-def builder(name):
+def builder(name: str) -> Callable[..., Any]:
     """The function that builds the model `name`; imports the models when it is first asked for.
 
     Where the card names a kind of network, that is the card's objective over it, with the arguments
@@ -78,7 +167,7 @@ def builder(name):
     return build
 
 
-def arguments(name):
+def arguments(name: str) -> dict[str, str]:
     """What is said of each argument of a model's builder: a dict of lines by argument.
 
     They stand once, in the docstrings of the objectives and of the architectures. These are read
@@ -89,64 +178,62 @@ def arguments(name):
     texts = {
         argument: _followed(part, argument)
         for part in parts
-        for argument in _arguments_in(_docstring(part))
+        for argument in docstrings.arguments(_docstring(part))
     }
     if known["network"] is not None:
         del texts["network"]
     return texts
 
 
-def _docstring(name):
+def _docstring(name: str) -> str:
     """The docstring of an objective or an architecture, the user's own ones among them."""
     if name in _user_cards:
         return inspect.getdoc(_builders[name]) or ""
-    return {**_docstrings("models/**/*.py"), **_docstrings(_ARCHITECTURES)}[name]
+    known = docstrings.docstrings("models/**/*.py") | docstrings.docstrings(_ARCHITECTURES)
+    return known.get(name, "")
 
 
-@cache
-def _docstrings(files):
-    """The docstrings of the classes and functions in the package's files, by their names."""
-    return {
-        node.name: ast.get_docstring(node) or ""
-        for path in Path(__file__).parent.glob(files)
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef))
-    }
-
-
-def _arguments_in(docstring):
-    """The entries of a docstring's section "Args:"."""
-    entries = []
-    for line in docstring.partition("\nArgs:\n")[2].splitlines():
-        if line and not line.startswith(" "):
-            break
-        if line.startswith(" " * 8):
-            entries[-1] += f" {line.strip()}"
-        elif line:
-            entries.append(line.strip())
-    parts = (entry.partition(": ") for entry in entries)
-    return {name: text for names, _, text in parts for name in names.split(", ")}
-
-
-def _followed(part, argument):
+def _followed(part: str, argument: str) -> str:
     """What is said of an argument; "As in `x`." stands for what is said of it there."""
-    text = _arguments_in(_docstring(part))[argument]
+    text = docstrings.arguments(_docstring(part))[argument]
     reference = re.match(r"As in `(\w+)`\.\s*", text)
-    if reference is None:
+    if reference is None or argument not in docstrings.arguments(_docstring(reference[1])):
         return text
     return f"{_followed(reference[1], argument)} {text[reference.end() :]}".strip()
 
 
+@overload
 def register(
-    build=None,
+    build: _Builder,
     *,
-    name=None,
-    network=None,
-    family="custom",
-    paper=None,
-    kwargs=None,
-    recipe=None,
-):
+    name: str | None = None,
+    network: str | None = None,
+    family: str = "custom",
+    paper: dict[str, Any] | None = None,
+    kwargs: dict[str, Any] | None = None,
+    recipe: Recipe | None = None,
+) -> _Builder: ...
+@overload
+def register(
+    build: None = None,
+    *,
+    name: str | None = None,
+    network: str | None = None,
+    family: str = "custom",
+    paper: dict[str, Any] | None = None,
+    kwargs: dict[str, Any] | None = None,
+    recipe: Recipe | None = None,
+) -> Callable[[_Builder], _Builder]: ...
+def register(
+    build: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    network: str | None = None,
+    family: str = "custom",
+    paper: dict[str, Any] | None = None,
+    kwargs: dict[str, Any] | None = None,
+    recipe: Recipe | None = None,
+) -> Callable[..., Any]:
     """Register a model builder under its function's name, so that `get` and `list_models` know it.
 
     The package's own builders use it bare; their cards are the files in `zoo_configs/`. A builder
@@ -180,7 +267,7 @@ def register(
             kwargs=kwargs,
             recipe=recipe,
         )
-    if network is not None and network not in (known := _docstrings(_ARCHITECTURES)):
+    if network is not None and network not in (known := docstrings.docstrings(_ARCHITECTURES)):
         raise ValueError(unknown("network", network, known))
     name = name or build.__name__
     identity = (build.__module__, build.__qualname__)

@@ -6,7 +6,10 @@ names alone: as soon as Keras is imported, by whomever, each name gets a stand-i
 `from_config` imports the real class.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
+from types import ModuleType
 
 import wrapt
 
@@ -60,19 +63,19 @@ MODULE_OF_CLASS = {
 }
 
 
-def announce_classes():
+def announce_classes() -> None:
     """Announce the classes now if Keras is imported already, otherwise when it will be."""
     wrapt.when_imported("keras")(_register_stand_ins)
 
 
-def _register_stand_ins(keras):
+def _register_stand_ins(keras: ModuleType) -> None:
     known = keras.saving.get_custom_objects()
     for name, module in MODULE_OF_CLASS.items():
         known.setdefault(f"{PACKAGE}>{name}", _stand_in(name, module))
 
 
-def _stand_in(name, module):
-    def from_config(cls, config):
+def _stand_in(name: str, module: str) -> type:
+    def from_config(cls: type, config: dict[str, object]) -> object:
         return getattr(import_module(module), name).from_config(config)
 
     # A plain class, never instantiated: the real class replaces it in Keras's table once imported.

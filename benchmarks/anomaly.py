@@ -218,7 +218,7 @@ class Measurements:
 def figures(y, scores, seconds, flagged=None):
     """What is noted of scores, high for anomalies, and of decisions."""
     if not np.isfinite(scores).all():
-        return {"problem": f"{np.sum(~np.isfinite(scores))} scores are no finite numbers"}
+        return {"problem": f"{np.sum(~np.isfinite(scores))} scores are not finite numbers"}
     result = {
         "auroc": 100 * roc_auc_score(y, scores),
         "ap": 100 * average_precision_score(y, scores),

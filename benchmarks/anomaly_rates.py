@@ -60,7 +60,8 @@ def _measure(job):
 
 def measure(kind, seed, epochs):
     """Rates on one data set, by what they are and the rate that is stated."""
-    warnings.filterwarnings("ignore", ".* rows score below all")  # nothing flagged is no alarm
+    # Where nothing is flagged, there is no false alarm.
+    warnings.filterwarnings("ignore", ".* rows score below all")
     rng = np.random.default_rng([seed, 1])  # not the numbers that the detector splits rows by
     draw, features = mixture(kind, rng)
     detector = AnomalyDetector(

@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import autoencoders
 from autoencoders import datasets, metrics
-from autoencoders.metrics import disentanglement
+from autoencoders.metrics.disentanglement import classifiers
 
 SIZES = (3, 4, 5)
 # As by default, but for less of it.
@@ -344,7 +344,7 @@ def test_dci_seeds_a_classifier_without_a_seed():
 
 def test_dci_of_importances_that_are_even_is_not_below_0():
     for count in range(2, 40):
-        assert 0.0 <= disentanglement._concentration(np.full((3, count), 0.1)) < 1e-12
+        assert 0.0 <= classifiers._concentration(np.full((3, count), 0.1)) < 1e-12
 
 
 def test_dci_is_by_gradient_boosting():

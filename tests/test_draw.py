@@ -8,8 +8,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import autoencoders
-from autoencoders import cli, recipes, weights
+from autoencoders import cli, recipes
 from autoencoders.cli import draw
+from autoencoders.zoo import sources
 
 GALLERY = Path(__file__).parent.parent / "docs" / "gallery.md"
 
@@ -31,7 +32,7 @@ def test_draw_writes_every_picture_of_a_model(name, pictures, tmp_path):
     for path in files.values():
         with Image.open(path) as image:
             assert image.width <= 1000
-            assert image.text["weights"] == weights.entry(name, "digits")["sha256"]
+            assert image.text["weights"] == sources.entry(name, "digits")["sha256"]
             assert min(low for low, _ in image.convert("RGB").getextrema()) < 50  # not blank
 
 
@@ -41,7 +42,7 @@ def test_the_plane_of_codes_is_drawn_of_images_only():
     y = y[:200]
     model = autoencoders.get("vae_lstm", input_shape=(8, 8), latent_dim=2, units=(8,))
     pictures = draw._pictures(
-        model, recipes.Data(x, y, x, y), weights.entry("vae_lstm", "digits"), "digits"
+        model, recipes.Data(x, y, x, y), sources.entry("vae_lstm", "digits"), "digits"
     )
     assert [name for name, _, _ in pictures] == [
         *("reconstructions", "latent", "interpolation", "samples"),
@@ -57,7 +58,7 @@ def test_the_gallery_shows_every_family_by_the_weights_of_the_cards():
         name, tag, _, _ = path.name.split(".")
         drawn.add(name)
         with Image.open(path) as image:
-            assert image.text["weights"] == weights.entry(name, tag)["sha256"], (
+            assert image.text["weights"] == sources.entry(name, tag)["sha256"], (
                 f"{path.name} is of other weights: run `make gallery`"
             )
             assert image.width <= 1000

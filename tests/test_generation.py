@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 import autoencoders
-from autoencoders import registry, weights
+from autoencoders import files, registry
 from autoencoders.cli.features import features as train_features
 from autoencoders.metrics import features, generation
 
@@ -162,7 +162,7 @@ def test_features_are_those_of_the_penultimate_layer(digits):
 def test_cards_of_the_classifiers(name, request):
     card = features.cards()[name]
     file = features.folder() / card["file"]
-    assert weights.file_sha256(file) == card["sha256"]
+    assert files.sha256(file) == card["sha256"]
     assert file.stat().st_size == card["size"] <= 500_000
     assert {"dataset", "recipe", "parameters", "classes"} <= set(card)
     request.getfixturevalue(name)  # skips where the data is not at hand

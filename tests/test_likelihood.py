@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 import autoencoders
 from autoencoders import layers, losses, metrics, priors
 from autoencoders.distributions.pixelcnn import PixelCNN
-from autoencoders.metrics import likelihood
+from autoencoders.metrics import likelihood, posterior_draws
 from autoencoders.training.row_runner import RowRunner
 
 RNG = np.random.default_rng(0)
@@ -212,7 +212,7 @@ def test_a_row_has_the_same_estimate_whatever_the_chunks(monkeypatch, digits):
     for batch_size in (7, 50, 333):
         parts = metrics.log_likelihood(model, x, 50, batch_size=batch_size)
         np.testing.assert_allclose(parts.rows, whole.rows, rtol=1e-5)
-    monkeypatch.setattr(likelihood, "_BLOCK_BYTES", 5000)
+    monkeypatch.setattr(posterior_draws, "_BLOCK_BYTES", 5000)
     np.testing.assert_allclose(metrics.log_likelihood(model, x, 50).rows, whole.rows, rtol=1e-5)
     np.testing.assert_allclose(metrics.log_likelihood(model, x[:9], 50).rows, whole.rows[:9])
     assert not np.allclose(metrics.log_likelihood(model, x, 50, seed=1).rows, whole.rows, rtol=1e-5)

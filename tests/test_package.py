@@ -22,13 +22,13 @@ PACKAGE = ROOT / "autoencoders"
 
 # From the ground up; a module imports from its own floor or from those below it.
 FLOORS = [
-    {"arguments", "checks", "draws", "serialization", "types"},
+    {"arguments", "checks", "docstrings", "draws", "files", "serialization", "types"},
     {"registry", "losses", "distributions", "priors"},
     {"layers", "networks"},
     {"training"},
     {"autoencoder"},
     {"models"},
-    {"weights", "zoo"},
+    {"zoo"},
     {"anomaly", "metrics", "datasets", "plots"},
     {"recipes"},
     {"cli"},
@@ -46,6 +46,19 @@ def test_the_public_names_are_exactly_these():
         assert getattr(autoencoders, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'gte'"):
         _ = autoencoders.gte
+
+
+def test_type_checkers_see_what_is_loaded_when_it_is_first_used():
+    source = ast.parse((PACKAGE / "__init__.py").read_text())
+    (block,) = (
+        node
+        for node in source.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    seen = {alias.name: node.module for node in block.body for alias in node.names}
+    loaded = {**autoencoders._MODULE_OF, **dict.fromkeys(autoencoders._SUBMODULES, "autoencoders")}
+    assert seen == loaded
+    assert {"__version__", *loaded} == set(autoencoders.__all__)
 
 
 def test_imports_only_go_down_the_floors():
@@ -146,6 +159,7 @@ def test_the_wheel_works_elsewhere_without_a_network(tmp_path):
         "print(model.predict(numpy.zeros((1, 28, 28, 1)), verbose=0).shape)\n"
         "print(autoencoders.metrics.features.extract(numpy.zeros((1, 28, 28, 1))).shape)"
     )
+    assert (installed / "autoencoders" / "py.typed").is_file()
     environment = {**os.environ, "PYTHONPATH": str(installed)}
     where, *shapes = _python(code, environment, tmp_path).splitlines()
     assert where == str(installed / "autoencoders" / "__init__.py")

@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 import autoencoders
-from autoencoders import metrics, recipes, registry, weights, zoo
+from autoencoders import metrics, recipes, registry, zoo
 from autoencoders.cli import app
+from autoencoders.zoo import sources, weights
 
 PUBLISHED = [(name, tag) for name, tags in autoencoders.list_weights().items() for tag in tags]
 OF_EACH_FAMILY = {autoencoders.info(name)["family"]: name for name, tag in PUBLISHED}
@@ -47,12 +48,12 @@ def publish(*options):
 
 @pytest.mark.parametrize(("name", "tag"), PUBLISHED)
 def test_every_card_passes_the_gate(name, tag):
-    entry = weights.entry(name, tag)
+    entry = sources.entry(name, tag)
     assert recipes.passes(entry["figures"], recipes.Baseline(**entry["baseline"]))
 
 
 def test_a_plain_autoencoder_is_far_better_than_pca():
-    entry = weights.entry("ae_mlp", "mnist")
+    entry = sources.entry("ae_mlp", "mnist")
     assert entry["figures"]["squared_error"] < 0.5 * entry["baseline"]["squared_error"]
 
 
@@ -149,7 +150,7 @@ def test_what_is_worse_than_pca_stays_out(own_zoo):
 def test_the_card_tells_the_truth(name):
     """One model of each family here; `make verify` measures all."""
     _, data = recipes.load(name, "digits")
-    entry = weights.entry(name, "digits")
+    entry = sources.entry(name, "digits")
     figures = recipes.measure(name, "digits", data)
     assert set(figures) == set(entry["figures"])
     for figure, value in entry["figures"].items():
@@ -165,7 +166,7 @@ def test_the_card_tells_the_truth(name):
 def test_publish_reproduce_verify(own_zoo, monkeypatch):
     publish("--set", "latent_dim=8", "--tolerance", "0.01")
     registry._bundled_cards.cache_clear()
-    entry = weights.entry("ae_mlp", "digits")
+    entry = sources.entry("ae_mlp", "digits")
     assert entry["arguments"]["latent_dim"] == 8
     assert entry["tolerance"] == 0.01
     assert not list((own_zoo / "weights").glob(".*"))

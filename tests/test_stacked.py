@@ -8,9 +8,10 @@ from keras import ops
 from sklearn.linear_model import LogisticRegression
 
 import autoencoders
-from autoencoders import datasets, layers, losses, metrics, networks, recipes, weights
+from autoencoders import datasets, layers, losses, metrics, networks, recipes
 from autoencoders.cli import train
 from autoencoders.models.stacked import StackedAutoencoder, StackedBoltzmannMachines
+from autoencoders.zoo import weights
 from tests import checks
 
 NAMES = autoencoders.list_models(family="stacked")

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import autoencoders
-from autoencoders import registry, weights
+from autoencoders import registry
+from autoencoders.zoo import sources, weights
 
 
 @pytest.fixture
@@ -214,7 +215,7 @@ def test_saved_weights_hold_no_optimizer_and_no_random_state(tmp_path):
     with h5py.File(path) as file:
         assert set(file) <= {"vars", "encoder", "decoder", "bottleneck", "layers"}
         assert len(file["vars"]) == 0
-    assert weights.find("vae_mlp", path).arguments == arguments
+    assert sources.find("vae_mlp", path).arguments == arguments
 
 
 class _server:

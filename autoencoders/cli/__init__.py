@@ -7,7 +7,7 @@ import typer
 from autoencoders import __version__
 from autoencoders.cli import bundled, demo, draw, features, models, train
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="The Keras autoencoder zoo.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -23,7 +23,7 @@ app.command()(draw.draw)
 app.command()(demo.demo)
 
 
-def _print_version(wanted: bool):
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(__version__)
         raise typer.Exit
@@ -34,11 +34,11 @@ def _options(
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
-):
+) -> None:
     pass
 
 
-def main():
+def main() -> None:
     """Run the command line; expected errors become one line and a non-zero exit."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:

@@ -9,11 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 import autoencoders
-from autoencoders import recipes, weights, zoo
+from autoencoders import files, recipes, registry, zoo
 from autoencoders.cli.quiet import import_keras
 from autoencoders.cli.train import fit
+from autoencoders.zoo import sources
 
-console = Console()
+console: Console = Console()
 
 _NOT_AT_HAND = "{} is not at hand: see AUTOENCODERS_DATA_DIR"
 
@@ -24,7 +25,7 @@ def reproduce(
         str | None, typer.Option("--weights", help="Which of its weights; all unless given.")
     ] = None,
     folder: Annotated[Path, typer.Option(help="Where the new weights go.")] = Path("reproduced"),
-):
+) -> None:
     """Train bundled weights anew, from their card's recipe and seed, and compare the figures.
 
     Fails if a figure is further from the card's than the tolerance stated there, or if the model
@@ -36,12 +37,12 @@ def reproduce(
         raise ValueError(f"{name} has no bundled weights to reproduce.")
     failed = []
     for each in [tag] if tag else tags:
-        entry = weights.entry(name, each)
+        entry = sources.entry(name, each)
         console.print(f"[bold]{name}, {each}[/bold]")
         run, data = recipes.load(name, each)
         path = folder / entry["file"]
         model, partial = fit(run, data, path)
-        with recipes.replacing(path) as new:
+        with files.replacing(path) as new:
             figures = recipes.save_weights(model, new, run, data)["figures"]
         partial.unlink()
         if not _report(figures, entry):
@@ -52,7 +53,7 @@ def reproduce(
 
 def verify(
     name: Annotated[str | None, typer.Argument(help="A model's name; all unless given.")] = None,
-):
+) -> None:
     """Check the hash of every bundled file, and measure its figures again.
 
     Fails if a file is not the one of its card, a figure is not the card's, or a model does not
@@ -82,10 +83,11 @@ def verify(
         raise ValueError(f"{counts['wrong']} of {len(entries)} files are not what their cards say.")
 
 
-def _verify(name, tag):
+def _verify(name: str, tag: str) -> tuple[str, str]:
+    """The outcome for one file of weights, and what it is about, as text for the console."""
     try:
-        entry = weights.entry(name, tag)
-        weights.find(name, tag)
+        entry = sources.entry(name, tag)
+        sources.find(name, tag)
         if not autoencoders.datasets.at_hand(tag):
             return "hash only", _NOT_AT_HAND.format(tag)
         _, data = recipes.load(name, tag)
@@ -107,7 +109,7 @@ def _verify(name, tag):
     return ("wrong" if problems else "measured"), escape("; ".join([detail, *problems]))
 
 
-def _verify_classifier(name, tag):
+def _verify_classifier(name: str, tag: str) -> tuple[str, str]:
     """As `_verify`, for a classifier in whose features generated images are measured."""
     features = autoencoders.metrics.features
     try:
@@ -123,8 +125,8 @@ def _verify_classifier(name, tag):
     return outcome, f"test error {error:.2%}, on the card {expected:.2%}"
 
 
-def _report(figures, entry):
-    """Print figures beside a card's; whether they reproduce it."""
+def _report(figures: dict[str, float], entry: registry.WeightsEntry) -> bool:
+    """Print figures beside those of a card, and return whether they reproduce it."""
     off, tolerance = recipes.deviations(figures, entry["figures"]), entry["tolerance"]
     table = Table("", "card", "here", "off by", box=None, header_style="bold")
     for key, expected in entry["figures"].items():

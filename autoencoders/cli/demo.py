@@ -1,8 +1,10 @@
 """`autoencoders demo`: the main job on the embedded digits, with pictures."""
 
+from __future__ import annotations
+
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import numpy as np
 import typer
@@ -11,12 +13,17 @@ from rich.console import Console
 import autoencoders
 from autoencoders.cli.quiet import import_keras
 
-console = Console()
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+console: Console = Console()
+
+_Rows: TypeAlias = tuple[np.ndarray, np.ndarray]  # with their labels
 
 
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("demo"),
-):
+) -> None:
     """Load a pretrained model, reconstruct, generate, fine-tune, find anomalies: under a minute."""
     start = time.perf_counter()
     keras = import_keras()
@@ -39,7 +46,7 @@ def demo(
     )
 
 
-def _reconstruct_and_generate(train, test, folder):
+def _reconstruct_and_generate(train: _Rows, test: _Rows, folder: Path) -> None:
     _step("1. A pretrained variational autoencoder reconstructs and generates digits")
     model = autoencoders.get("vae_mlp", weights="digits")
     (x_train, _), (x, y) = train, test
@@ -56,7 +63,7 @@ def _reconstruct_and_generate(train, test, folder):
     _save(autoencoders.plots.samples(model, seed=0), folder / "samples.png")
 
 
-def _fine_tune(train, test, folder):
+def _fine_tune(train: _Rows, test: _Rows, folder: Path) -> None:
     _step("2. A pretrained autoencoder is fine-tuned on new data: the negatives of the digits")
     (x_train, _), (x_test, _) = train, test
     model = autoencoders.get("ae_mlp", weights="digits")
@@ -67,7 +74,7 @@ def _fine_tune(train, test, folder):
     _save(autoencoders.plots.history(history), folder / "fine_tuning.png")
 
 
-def _find_anomalies(test, folder):
+def _find_anomalies(test: _Rows, folder: Path) -> float:
     from sklearn.metrics import roc_auc_score
 
     _step("3. Damaged digits are found by their reconstruction error")
@@ -88,11 +95,11 @@ def _find_anomalies(test, folder):
     return float(auroc)
 
 
-def _flagged(detector, rows):
+def _flagged(detector: autoencoders.AnomalyDetector, rows: np.ndarray) -> int:
     return int((detector.predict(rows) == -1).sum())
 
 
-def _damage(x, size=3):
+def _damage(x: np.ndarray, size: int = 3) -> np.ndarray:
     """Turn a random square of each image into its negative."""
     generator = np.random.default_rng(0)
     x = x.copy()
@@ -103,10 +110,10 @@ def _damage(x, size=3):
     return x
 
 
-def _step(title):
+def _step(title: str) -> None:
     console.print(f"\n[bold]{title}[/bold]")
 
 
-def _save(figure, path):
+def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=110)
     console.print(f"   wrote {path}", highlight=False)

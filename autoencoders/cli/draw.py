@@ -1,9 +1,12 @@
 """`autoencoders draw`: pictures of what bundled weights do."""
 
+from __future__ import annotations
+
 import io
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import numpy as np
 import typer
@@ -11,10 +14,19 @@ from PIL import Image, PngImagePlugin
 from rich.console import Console
 
 import autoencoders
-from autoencoders import datasets, recipes, weights, zoo
+from autoencoders import datasets, recipes, registry, zoo
 from autoencoders.cli.quiet import import_keras
+from autoencoders.zoo import sources
 
-console = Console()
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from autoencoders.autoencoder import Autoencoder
+
+console: Console = Console()
+
+# A picture's name, its figure and its title.
+_Picture: TypeAlias = "tuple[str, Figure, str]"
 
 # Rows of the test set in the first pictures, one of each class where there are as many classes.
 _EXAMPLES = 10
@@ -34,7 +46,7 @@ def draw(
         str | None, typer.Option("--weights", help="Which of its weights; all unless given.")
     ] = None,
     folder: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("drawn"),
-):
+) -> None:
     """Draw what bundled weights do with test rows: as many pictures as the model allows.
 
     Reconstructions, samples, interpolations, the codes, and the plane of two-dimensional codes, as
@@ -47,7 +59,7 @@ def draw(
     keras = import_keras()
     folder.mkdir(parents=True, exist_ok=True)
     for each in tags:
-        entry = weights.entry(name, each)
+        entry = sources.entry(name, each)
         keras.utils.set_random_seed(0)
         model = zoo.get(name, weights=each)
         run, data = recipes.load(name, each)
@@ -59,7 +71,7 @@ def draw(
             console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
-def _save(figure, path, **notes):
+def _save(figure: Figure, path: Path, **notes: str) -> None:
     """Write a figure with as few colours as show it, a third of the size, and notes in the file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
@@ -71,10 +83,12 @@ def _save(figure, path, **notes):
     image.quantize(16 if grey else 128).save(path, optimize=True, pnginfo=texts)
 
 
-def _pictures(model, data, entry, dataset):
-    """Tuples of a picture's name, its figure and its title."""
-    # Series of images see a line of pixels at each step.
-    as_images = len(model.row_shape) == 2 and hasattr(datasets.images, dataset)
+def _pictures(
+    model: Autoencoder, data: recipes.Data, entry: registry.WeightsEntry, dataset: str
+) -> Iterator[_Picture]:
+    """Yield the pictures that the model allows."""
+    # A model of series that reads images takes a line of pixels at each step.
+    as_images = len(model.row_shape) == 2 and dataset in datasets.images.LOADERS
     curves = len(model.row_shape) == 2 and not as_images
     labelled = len(data.y_test) > 0  # sprites have factors instead
     chosen = _examples(data.y_test) if labelled else np.arange(_EXAMPLES)
@@ -109,13 +123,20 @@ def _pictures(model, data, entry, dataset):
     yield _samples(model, data, as_images, curves, discrete)
 
 
-def _has_normal_prior(model):
+def _has_normal_prior(model: Autoencoder) -> bool:
     from autoencoders import priors  # which imports Keras
 
     return isinstance(model.training_prior, priors.StandardNormal)
 
 
-def _reconstructions(model, x, y, entry, as_images, curves):
+def _reconstructions(
+    model: Autoencoder,
+    x: np.ndarray,
+    y: np.ndarray | None,
+    entry: registry.WeightsEntry,
+    as_images: bool,
+    curves: bool,
+) -> _Picture:
     noisy = None
     if model.corruption is not None:
         noisy = np.asarray(model.corruption(x, training=True))
@@ -138,7 +159,9 @@ def _reconstructions(model, x, y, entry, as_images, curves):
     return "reconstructions", figure, title
 
 
-def _samples(model, data, as_images, curves, discrete):
+def _samples(
+    model: Autoencoder, data: recipes.Data, as_images: bool, curves: bool, discrete: bool
+) -> _Picture:
     title = "draws from the prior, decoded"
     if model.prior is None:
         x = data.x[: _PIXELCNN_ROWS if discrete else _MIXTURE_ROWS]
@@ -152,7 +175,7 @@ def _samples(model, data, as_images, curves, discrete):
     return "samples", figure, title
 
 
-def _examples(y):
+def _examples(y: np.ndarray) -> np.ndarray:
     """The first rows of each class, as many of each as there is room for, class after class."""
     classes = np.unique(y)[:_EXAMPLES]
     each = max(1, _EXAMPLES // len(classes))

@@ -9,7 +9,7 @@ from rich.console import Console
 import autoencoders
 from autoencoders.cli.quiet import import_keras
 
-console = Console()
+console: Console = Console()
 
 _RECIPE = {
     "filters": [16, 32],
@@ -33,7 +33,7 @@ def features(
     publish: Annotated[
         bool, typer.Option("--publish", help="Into the zoo of this source tree.")
     ] = False,
-):
+) -> None:
     """Train a small classifier of images and measure it on the test set.
 
     Its penultimate layer gives the features of `metrics.generation.evaluate`. The settings are
@@ -50,13 +50,13 @@ def features(
     module = autoencoders.metrics.features
     (x_train, y_train), (x_test, y_test) = autoencoders.datasets.load(data)
     if x_train.ndim != 4:
-        raise ValueError(f"{data!r} holds no images.")
+        raise ValueError(f"{data!r} does not hold images.")
     given = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     earlier = module.cards().get(data, {"recipe": _RECIPE})["recipe"]
     recipe = {**earlier, **{key: value for key, value in given.items() if value is not None}}
     path = module.folder() / f"{data}.json" if publish else save
     model = module.train(x_train, y_train, **recipe)
-    # As the file will have it.
+    # What is measured is what the file will have: half precision.
     model.set_weights([value.astype("float16") for value in model.get_weights()])
     error = module.test_error(model, x_test, y_test)
     figures = {"test_error": error}

@@ -1,6 +1,7 @@
 """`autoencoders list` and `autoencoders info`: what the zoo holds. Neither imports TensorFlow."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -9,7 +10,7 @@ from rich.table import Table
 
 from autoencoders import registry, zoo
 
-console = Console()
+console: Console = Console()
 
 
 def list_(
@@ -18,7 +19,7 @@ def list_(
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="Only models with pretrained weights.")
     ] = False,
-):
+) -> None:
     """List the models, their families and pretrained weights."""
     names = zoo.list_models(pattern, family=family, pretrained=pretrained or None)
     if not names:
@@ -30,7 +31,7 @@ def list_(
     console.print(table)
 
 
-def info(name: Annotated[str, typer.Argument(help="A model's name.")]):
+def info(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
     """Show a model's card: paper, arguments, recipe, weights and their figures."""
     card = zoo.info(name)
     console.print(f"[bold]{name}[/bold]  ({card['family']})\n{card['description']}\n")
@@ -42,7 +43,7 @@ def info(name: Annotated[str, typer.Argument(help="A model's name.")]):
         _print(f"weights={tag!r}, measured on the test set", figures)
 
 
-def _print(title, values):
+def _print(title: str, values: Mapping[str, Any]) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2))
     table.add_column()
     table.add_column(overflow="fold")

@@ -1,11 +1,13 @@
 """Importing TensorFlow without its start-up messages."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 
 @contextmanager
-def _silent_stderr():
+def _silent_stderr() -> Iterator[None]:
     """TensorFlow writes some lines from C++ before its log level is read; hide those too."""
     saved = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)
@@ -18,7 +20,7 @@ def _silent_stderr():
         os.close(null)
 
 
-def import_keras():
+def import_keras() -> ModuleType:
     """Import Keras and wake TensorFlow up; an ImportError still comes through."""
     with _silent_stderr():
         import keras

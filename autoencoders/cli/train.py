@@ -1,18 +1,24 @@
 """`autoencoders train`: train a model on a data set by its recipe, resumably."""
 
+from __future__ import annotations
+
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from autoencoders import recipes, registry, weights
+from autoencoders import files, recipes, registry
 from autoencoders.cli.quiet import import_keras
+from autoencoders.zoo import weights
 
-console = Console()
+if TYPE_CHECKING:
+    from autoencoders.autoencoder import Autoencoder
+
+console: Console = Console()
 
 
 def train(
@@ -49,11 +55,12 @@ def train(
             help="With --publish: how far a reproduction may be off, relatively.",
         ),
     ] = None,
-):
+) -> None:
     """Train a model on a data set and measure it on the test set.
 
-    The settings are those with which the bundled weights for this data set were trained, or else
-    the card's recipe. Interrupt it at any time: the same command goes on where it stopped.
+    The settings are those with which the bundled weights for this data set were trained; if there
+    are none, those of the card. Interrupt it at any time: the same command goes on where it
+    stopped.
     """
     registry.card(name)
     if publish == (save is not None):
@@ -81,7 +88,7 @@ def train(
         entry = recipes.publish(model, run, rows, tolerance)
         figures, bar = entry["figures"], recipes.Baseline(**entry["baseline"])
     else:
-        with recipes.replacing(path) as new:
+        with files.replacing(path) as new:
             if path.suffix == ".keras":
                 model.save(new)
             else:
@@ -96,7 +103,7 @@ def train(
     console.print(f"Saved to [bold]{path}[/bold]")
 
 
-def fit(run, data, path):
+def fit(run: recipes.Run, data: recipes.Data, path: Path) -> tuple[Autoencoder, Path]:
     """Train with progress; an interruption says how to go on. Returns model and checkpoint."""
     import_keras()
     try:
@@ -107,8 +114,8 @@ def fit(run, data, path):
     return model, recipes.checkpoint(run, path)
 
 
-def _parse(option, arguments):
-    """`key=value` pairs; a value is JSON (`[256, 64]`, `0.5`, `null`) or else a plain string."""
+def _parse(option: str, arguments: list[str] | None) -> dict[str, Any]:
+    """`key=value` pairs; a value is JSON (`[256, 64]`, `0.5`, `null`), otherwise a plain string."""
     parsed = {}
     for argument in arguments or []:
         key, separator, value = argument.partition("=")

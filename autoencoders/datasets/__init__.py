@@ -10,36 +10,34 @@ variable `AUTOENCODERS_DATA_DIR` names, if it holds `<name>.npz` with the arrays
 factors that they vary in. `load` does not give it.
 """
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 
-from autoencoders.datasets.images import DATA_DIR, cifar10, digits, fashion_mnist, mnist
+from autoencoders.datasets import images
+from autoencoders.datasets.images import cifar10, digits, fashion_mnist, mnist
+from autoencoders.datasets.local import Split, local_file
 from autoencoders.datasets.series import ecg5000
 from autoencoders.datasets.sprites import sprites
 from autoencoders.registry import unknown
 
 __all__ = ["at_hand", "cifar10", "digits", "ecg5000", "fashion_mnist", "load", "mnist", "sprites"]
 
-_LOADERS = {
-    "cifar10": cifar10,
-    "digits": digits,
-    "ecg5000": ecg5000,
-    "fashion_mnist": fashion_mnist,
-    "mnist": mnist,
-}
+_LOADERS = {**images.LOADERS, "ecg5000": ecg5000}
 
 
-def at_hand(name):
+def at_hand(name: str) -> bool:
     """Whether a data set can be had without a network, as far as its file's presence tells."""
     if name in ("digits", "sprites"):
         return True
-    folders = [Path(os.environ[DATA_DIR])] if os.environ.get(DATA_DIR) else []
-    if name != "ecg5000":  # what Keras fetched before
-        folders.append(Path(os.environ.get("KERAS_HOME", "~/.keras"), "datasets").expanduser())
-    return any((folder / f"{name}.npz").is_file() for folder in folders)
+    if local_file(name) is not None:
+        return True
+    fetched = Path(os.environ.get("KERAS_HOME", "~/.keras"), "datasets").expanduser()
+    return name != "ecg5000" and (fetched / f"{name}.npz").is_file()
 
 
-def load(name):
+def load(name: str) -> Split:
     """The data set of that name, as arrays.
 
     Raises:
@@ -47,7 +45,7 @@ def load(name):
     """
     if name == "sprites":
         raise ValueError(
-            "`sprites` are no arrays, but drawn when they are asked for: use "
+            "`sprites` are not arrays, but drawn when they are asked for: use "
             "`autoencoders.datasets.sprites()`, whose `split()` gives a part for training and one "
             "for testing."
         )

@@ -1,17 +1,16 @@
 """Image data sets."""
 
-import os
-import zipfile
-from pathlib import Path
+from __future__ import annotations
 
 import numpy as np
 
-DATA_DIR = "AUTOENCODERS_DATA_DIR"
+from autoencoders import files
+from autoencoders.datasets.local import DATA_DIR, Split, local_file
 
 _DIGITS_TRAIN_ROWS = 1437
 
 
-def digits():
+def digits() -> Split:
     """Scanned digits, 8×8 grey, from scikit-learn: 1,437 for training, the last 360 for testing.
 
     The split is by the order of the rows, which is that of the UCI archive's test part.
@@ -25,49 +24,39 @@ def digits():
     return (x[:cut], y[:cut]), (x[cut:], y[cut:])
 
 
-def mnist():
+def mnist() -> Split:
     """Handwritten digits, 28×28 grey: 60,000 for training, 10,000 for testing."""
     return _load("mnist", (28, 28))
 
 
-def fashion_mnist():
+def fashion_mnist() -> Split:
     """Articles of clothing, 28×28 grey: 60,000 for training, 10,000 for testing."""
     return _load("fashion_mnist", (28, 28))
 
 
-def cifar10():
+def cifar10() -> Split:
     """Photographs of ten classes, 32×32 RGB: 50,000 for training, 10,000 for testing."""
     return _load("cifar10", (32, 32, 3))
 
 
-def _load(name, shape):
-    folder = os.environ.get(DATA_DIR)
-    path = Path(folder, f"{name}.npz") if folder else None
-    if path is not None and path.is_file():
-        (x_train, y_train), (x_test, y_test) = _read(path)
-    else:
+# What `load` finds by name.
+LOADERS = {"cifar10": cifar10, "digits": digits, "fashion_mnist": fashion_mnist, "mnist": mnist}
+
+
+def _load(name: str, shape: tuple[int, ...]) -> Split:
+    path = local_file(name)
+    if path is None:
         (x_train, y_train), (x_test, y_test) = _fetch(name)
+    else:
+        arrays = files.read_arrays(path, "x_train", "y_train", "x_test", "y_test")
+        x_train, y_train, x_test, y_test = arrays
     return (
         (_images(x_train, shape, name), y_train.reshape(-1).astype("int64")),
         (_images(x_test, shape, name), y_test.reshape(-1).astype("int64")),
     )
 
 
-def _read(path):
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            train, test = (
-                tuple(file[f"{part}_{split}"] for part in "xy") for split in ("train", "test")
-            )
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} must be an .npz file with the arrays x_train, y_train, x_test and y_test: "
-            f"{error}"
-        ) from error
-    return train, test
-
-
-def _fetch(name):
+def _fetch(name: str) -> Split:
     import keras
 
     try:
@@ -80,7 +69,7 @@ def _fetch(name):
         ) from error
 
 
-def _images(x, shape, name):
+def _images(x: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
     if x.dtype != np.uint8 or x.shape[1:] != shape:
         raise ValueError(
             f"{name} must hold uint8 images of shape {shape}, got {x.dtype} {x.shape[1:]}."

@@ -5,12 +5,21 @@ dataset", 2017): the same factors with as many values, in the same order. It is 
 them, and its 40 orientations are 40 different ones, where those of dSprites hold both 0 and 2π.
 """
 
+from __future__ import annotations
+
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from autoencoders.checks import check_integers
+
+if TYPE_CHECKING:
+    import keras
 
 _SHAPES = ("square", "ellipse", "heart")
 _SCALES = np.linspace(0.5, 1.0, 6)
@@ -29,18 +38,26 @@ _SUBPIXELS = 8
 _MOST_IN_MEMORY = 2**16  # 1 GiB
 
 
-class _Images:
+class _Images(ABC):
     """What a data set of sprites and its subsets have in common with an array of images."""
 
-    dtype = np.dtype("float32")
-    ndim = 4
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many images there are."""
+
+    @abstractmethod
+    def __getitem__(self, indices: slice | ArrayLike) -> np.ndarray:
+        """The images of these indices, as new float32 arrays."""
+
+    dtype: np.dtype[np.float32] = np.dtype("float32")
+    ndim: int = 4
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int, int]:
         """`(n, 64, 64, 1)`, as of an array."""
         return (len(self), _PIXELS, _PIXELS, 1)
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray:
         if len(self) > _MOST_IN_MEMORY:
             raise ValueError(
                 f"{len(self)} images would take {len(self) * 2**14 / 2**30:.1f} GiB of memory. "
@@ -49,7 +66,14 @@ class _Images:
             )
         return np.asarray(self[:], dtype)
 
-    def batches(self, batch_size=128, *, steps=None, seed=0, shuffle=True):
+    def batches(
+        self,
+        batch_size: int = 128,
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        shuffle: bool = True,
+    ) -> keras.utils.PyDataset:
         """Batches of images for `fit` and `evaluate`, made as they are needed.
 
         Epoch `e` of a model's life has the order drawn from `(seed, e)`: training that is resumed
@@ -67,7 +91,7 @@ class _Images:
             A `keras.utils.PyDataset` of arrays `(batch_size, 64, 64, 1)`.
 
         Raises:
-            ValueError: a batch size, a number of steps or a seed that is none.
+            ValueError: a batch size, a number of steps or a seed that cannot be one.
         """
         from autoencoders.datasets.batches import Batches  # which imports Keras
 
@@ -92,52 +116,60 @@ class Sprites(_Images):
     and an ellipse after 20.
     """
 
-    factor_names = ("shape", "scale", "orientation", "position_x", "position_y")
-    factor_sizes = (len(_SHAPES), len(_SCALES), _ORIENTATIONS, _POSITIONS, _POSITIONS)
+    factor_names: tuple[str, ...] = ("shape", "scale", "orientation", "position_x", "position_y")
+    factor_sizes: tuple[int, ...] = (
+        len(_SHAPES),
+        len(_SCALES),
+        _ORIENTATIONS,
+        _POSITIONS,
+        _POSITIONS,
+    )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return math.prod(self.factor_sizes)
 
-    def __getitem__(self, indices):
+    def __getitem__(self, indices: slice | ArrayLike) -> np.ndarray:
         return _drawn(self.factors(indices))
 
-    def factors(self, indices):
+    def factors(self, indices: slice | ArrayLike) -> np.ndarray:
         """The factors of images, `(n, 5)` int64.
 
         Args:
             indices: Integers `(n,)`, or a slice; one integer gives `(5,)`.
 
         Raises:
-            ValueError: no integers.
+            ValueError: indices that are not integers.
             IndexError: there is no such image.
         """
         rows = _rows(indices, len(self))
         return np.stack(np.unravel_index(rows, self.factor_sizes), axis=-1).astype("int64")
 
-    def indices(self, factors):
+    def indices(self, factors: ArrayLike) -> np.ndarray:
         """The places of images in the data set, `(n,)` int64: the inverse of `factors`.
 
         Args:
             factors: Integers `(n, 5)`.
 
         Raises:
-            ValueError: no such factors.
+            ValueError: factors that no image has.
         """
         factors = self._checked(factors)
         return np.ravel_multi_index(np.moveaxis(factors, -1, 0), self.factor_sizes)
 
-    def images(self, factors):
+    def images(self, factors: ArrayLike) -> np.ndarray:
         """The images that have these factors, `(n, 64, 64, 1)`.
 
         Args:
             factors: Integers `(n, 5)`.
 
         Raises:
-            ValueError: no such factors.
+            ValueError: factors that no image has.
         """
         return _drawn(self._checked(factors))
 
-    def sample(self, n, rng=None, **fixed):
+    def sample(
+        self, n: int, rng: np.random.Generator | int | None = None, **fixed: int
+    ) -> np.ndarray:
         """Factors drawn independently and uniformly, `(n, 5)` int64.
 
         Args:
@@ -146,7 +178,8 @@ class Sprites(_Images):
             fixed: Values of factors, by name, that all of them have: `shape=2`.
 
         Raises:
-            ValueError: an unknown factor, or a value that it does not have; no number of rows.
+            ValueError: an unknown factor, or a value that it does not have; an `n` that
+                is not a number of rows.
         """
         check_integers(0, n=n)
         factors = np.random.default_rng(rng).integers(self.factor_sizes, size=(n, 5))
@@ -158,7 +191,7 @@ class Sprites(_Images):
             factors[:, self.factor_names.index(name)] = value
         return self._checked(factors)
 
-    def split(self, test=0.1, seed=0):
+    def split(self, test: float = 0.1, seed: int = 0) -> tuple[Subset, Subset]:
         """Two parts that have no picture in common: for training and for testing.
 
         The orientations in which a shape looks the same stay together. The images of each part are
@@ -172,7 +205,7 @@ class Sprites(_Images):
             `(train, test)`, two `Subset`s.
 
         Raises:
-            ValueError: a share that leaves one part without images; no seed.
+            ValueError: a share that leaves one part without images; a seed that is not an integer.
         """
         check_integers(0, seed=seed)
         if not 0 < test < 1:
@@ -191,7 +224,7 @@ class Sprites(_Images):
         rows = rng.permutation(size).astype("int32")
         return Subset(self, rows[~is_test[rows]]), Subset(self, rows[is_test[rows]])
 
-    def _checked(self, factors):
+    def _checked(self, factors: ArrayLike) -> np.ndarray:
         factors = np.asarray(factors)
         if factors.dtype.kind not in "iu" or factors.shape[-1:] != (len(self.factor_sizes),):
             raise ValueError(
@@ -216,22 +249,22 @@ class Subset(_Images):
         rows: Their places there, `(n,)`.
     """
 
-    def __init__(self, whole, rows):
+    def __init__(self, whole: Sprites, rows: np.ndarray) -> None:
         self.whole = whole
         self.rows = rows
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, indices):
+    def __getitem__(self, indices: slice | ArrayLike) -> np.ndarray:
         return self.whole[self.rows[_rows(indices, len(self))]]
 
-    def factors(self, indices):
+    def factors(self, indices: slice | ArrayLike) -> np.ndarray:
         """The factors of images of this part, as `Sprites.factors`."""
         return self.whole.factors(self.rows[_rows(indices, len(self))])
 
 
-def sprites():
+def sprites() -> Sprites:
     """The data set of sprites, as a `Sprites`: 737,280 binary images of 64×64 with known factors.
 
     There is no file and no download. The images are drawn when they are asked for, and never all in
@@ -240,7 +273,7 @@ def sprites():
     return Sprites()
 
 
-def _rows(indices, size):
+def _rows(indices: slice | ArrayLike, size: int) -> np.ndarray:
     if isinstance(indices, slice):
         return np.arange(*indices.indices(size))
     rows = np.asarray(indices)
@@ -251,14 +284,14 @@ def _rows(indices, size):
     return rows.astype("int64") % size
 
 
-def _drawn(factors):
+def _drawn(factors: np.ndarray) -> np.ndarray:
     shape, scale, orientation, x, y = np.moveaxis(factors, -1, 0)
     last = _POSITIONS - 1
     return _windows()[shape, scale, orientation, last - y, last - x][..., np.newaxis]
 
 
 @cache
-def _windows():
+def _windows() -> np.ndarray:
     """A view `(shapes, scales, orientations, 32, 32, 64, 64)` of every window of every canvas."""
     bank = np.zeros((len(_SHAPES), len(_SCALES), _ORIENTATIONS, _CANVAS, _CANVAS), "float32")
     middle = slice(_CANVAS // 2 - _RADIUS, _CANVAS // 2 + _RADIUS + 1)
@@ -273,7 +306,7 @@ def _windows():
     return np.lib.stride_tricks.sliding_window_view(bank, (_PIXELS, _PIXELS), axis=(3, 4))
 
 
-def _sprite(inside, radius, angle):
+def _sprite(inside: Callable[..., np.ndarray], radius: float, angle: float) -> np.ndarray:
     """The pixels more than half of which are inside the shape, turned and enlarged."""
     side = 2 * _RADIUS + 1
     points = (np.arange(side * _SUBPIXELS) + 0.5) / _SUBPIXELS - side / 2.0
@@ -287,15 +320,15 @@ def _sprite(inside, radius, angle):
 # Whether points are inside a shape around its centre of mass, whose farthest point is 1 away.
 
 
-def _in_square(x, y):
+def _in_square(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.maximum(np.abs(x), np.abs(y)) <= np.sqrt(0.5)
 
 
-def _in_ellipse(x, y):
+def _in_ellipse(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return x**2 + (2.0 * y) ** 2 <= 1.0
 
 
-def _in_heart(x, y):
+def _in_heart(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """A square on its corner, with a half disc on each of the upper sides."""
     # For half discs of radius 1: the centre of mass above the square's middle.
     centre = np.pi / np.sqrt(2.0) * (1.0 + 4.0 / (3.0 * np.pi)) / (4.0 + np.pi)

@@ -1,6 +1,11 @@
 """How good a model is, measured on data that it was not trained on."""
 
 from autoencoders.metrics import features, generation
+from autoencoders.metrics.code_use import (
+    active_units,
+    codebook_perplexity,
+    kl_per_dimension,
+)
 from autoencoders.metrics.disentanglement import (
     dci,
     disentanglement_scores,
@@ -10,13 +15,7 @@ from autoencoders.metrics.disentanglement import (
     mutual_information,
     sap,
 )
-from autoencoders.metrics.likelihood import (
-    active_units,
-    codebook_perplexity,
-    elbo,
-    kl_per_dimension,
-    log_likelihood,
-)
+from autoencoders.metrics.likelihood import elbo, log_likelihood
 from autoencoders.metrics.reconstruction import (
     pca_squared_error,
     pca_squared_error_at,

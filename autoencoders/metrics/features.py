@@ -1,39 +1,44 @@
 """Features of small images: the penultimate layer of a classifier that comes with the package.
 
-They stand where the literature has those of an Inception network, which is of photographs. A
-classifier is two files in `zoo_configs/features/`: a card, `<name>.json`, and its weights at half
-precision. `autoencoders features` makes them.
+They take the place of the features of an Inception network in the literature, which was trained on
+photographs. A classifier is two files in `zoo_configs/features/`: a card, `<name>.json`, and its
+weights at half precision. `autoencoders features` makes them.
 """
 
-import json
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
-from autoencoders import registry, weights
+from autoencoders import files, registry
 from autoencoders.training.expectation import Expectation
 from autoencoders.training.row_runner import RowRunner
+
+# A classifier by name, the file of a card, or a function from rows to features `(n, ...)`.
+Features: TypeAlias = str | os.PathLike[str] | Callable[[Any], ArrayLike]
 
 # How far pixels may lie outside [0, 1], by rounding or resampling.
 _OUTSIDE = 0.01
 
 
-def folder():
+def folder() -> Path:
     """Where the package's own cards are."""
     return registry.zoo_folder() / "features"
 
 
-def cards():
+def cards() -> dict[str, dict[str, Any]]:
     """The card of every classifier of the package, by the name of its data set."""
-    return {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(folder().glob("*.json"))
-    }
+    return files.read_json_folder(folder())
 
 
-def extract(x, features=None, name="x"):
+def extract(x: ArrayLike, features: Features | None = None, name: str = "x") -> np.ndarray:
     """The features of images.
 
     Args:
@@ -49,7 +54,7 @@ def extract(x, features=None, name="x"):
 
     Raises:
         ValueError: bad images, no such classifier or a card without its hash, or features that are
-            no finite numbers.
+            not finite numbers.
     """
     if callable(features):
         found = np.asarray(features(x), "float64")
@@ -62,9 +67,9 @@ def extract(x, features=None, name="x"):
     if features is None:
         features = _fitting(np.shape(x)[1:])
     path = _card_file(features)
-    card = json.loads(path.read_text(encoding="utf-8"))
+    card = files.read_json(path)
     if not isinstance(card, dict) or "sha256" not in card:
-        raise ValueError(f"{path} is no card of a classifier: it has no 'sha256'.")
+        raise ValueError(f"{path} is not a card of a classifier: it has no 'sha256'.")
     extractor, runner = _extractor(path, card["sha256"])
     x = Expectation(extractor.input_shape[1:]).array(x, name)
     if x.min() < -_OUTSIDE or x.max() > 1 + _OUTSIDE:
@@ -75,16 +80,27 @@ def extract(x, features=None, name="x"):
     return runner.run("features", lambda x: extractor(x, training=False), x)
 
 
-def train(x, y, *, filters, units, dropout, learning_rate, batch_size, epochs, seed):
+def train(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    filters: Sequence[int],
+    units: int,
+    dropout: float,
+    learning_rate: float,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+) -> keras.Model:
     """Train a classifier: two convolutions with pooling, and a layer of the features.
 
     Args:
         x: Images `(n, height, width, channels)` in [0, 1].
         y: Their classes, integers `(n,)` from 0.
-        filters: Of each convolution.
+        filters: How many each convolution has.
         units: Number of features.
         dropout: Share of the features that are left out while training.
-        learning_rate: Of Adam at first; it falls to 0 along a cosine.
+        learning_rate: The one that Adam begins with; it falls to 0 along a cosine.
         batch_size, epochs, seed: As they say.
 
     Returns:
@@ -103,13 +119,13 @@ def train(x, y, *, filters, units, dropout, learning_rate, batch_size, epochs, s
     return model
 
 
-def test_error(model, x, y):
+def test_error(model: keras.Model, x: np.ndarray, y: np.ndarray) -> float:
     """The share of images that a classifier gets wrong, six digits."""
     logits = model.predict(x, batch_size=1000, verbose=0)
     return round(float((logits.argmax(axis=1) != y).mean()), 6)
 
 
-def save(model, path, card):
+def save(model: keras.Model, path: files.AnyPath, card: dict[str, Any]) -> None:
     """Write a classifier's weights at half precision, and its card beside them.
 
     Args:
@@ -118,27 +134,28 @@ def save(model, path, card):
         card: What the card says beside `file`, `sha256`, `size` and `input_shape`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     file = path.with_suffix(".npz")
     arrays = {f"{i:02}": value.astype("float16") for i, value in enumerate(model.get_weights())}
-    np.savez(file, **arrays)
+    with files.replacing(file) as new:
+        np.savez(new, **arrays)
     card = {
         "file": file.name,
-        "sha256": weights.file_sha256(file),
+        "sha256": files.sha256(file),
         "size": file.stat().st_size,
         "input_shape": list(model.input_shape[1:]),
         "classes": model.output_shape[-1],
         **card,
     }
-    path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    with files.replacing(path) as new:
+        files.write_json(new, card)
 
 
-def load(path):
+def load(path: files.AnyPath) -> keras.Model:
     """The classifier of a card, verified: Keras model from images to logits."""
     path = Path(path)
-    card = json.loads(path.read_text(encoding="utf-8"))
+    card = files.read_json(path)
     file = path.with_name(card["file"])
-    weights.verify(file, card["sha256"])
+    files.verify(file, card["sha256"])
     sizes = {key: card["recipe"][key] for key in ("filters", "units", "dropout")}
     model = _classifier(card["input_shape"], card["classes"], **sizes)
     with np.load(file, allow_pickle=False) as arrays:
@@ -147,14 +164,14 @@ def load(path):
 
 
 @cache
-def _extractor(path, sha256):
+def _extractor(path: Path, sha256: str) -> tuple[keras.Model, RowRunner]:
     """The model from images to features, and what runs it."""
     model = load(path)
     model = keras.Model(model.inputs, model.get_layer("features").output, name="features")
     return model, RowRunner(model)
 
 
-def _card_file(features):
+def _card_file(features: str | os.PathLike[str]) -> Path:
     if str(features).endswith(".json") and Path(features).is_file():
         return Path(features).resolve()
     known = cards()
@@ -164,7 +181,7 @@ def _card_file(features):
     return folder() / f"{features}.json"
 
 
-def _fitting(shape):
+def _fitting(shape: tuple[int, ...]) -> str:
     known = {tuple(card["input_shape"]): name for name, card in cards().items()}
     if shape not in known:
         described = ", ".join(f"{name!r} {shape}" for shape, name in sorted(known.items()))
@@ -176,7 +193,9 @@ def _fitting(shape):
     return known[shape]
 
 
-def _classifier(input_shape, classes, filters, units, dropout):
+def _classifier(
+    input_shape: Sequence[int], classes: int, filters: Sequence[int], units: int, dropout: float
+) -> keras.Model:
     x = images = keras.Input(tuple(input_shape), dtype="float32")
     dtype = {"dtype": "float32"}
     for count in filters:

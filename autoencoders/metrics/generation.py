@@ -4,9 +4,12 @@ The measures are of features, arrays `(n, dim)`; `evaluate` takes images, or a m
 from. They depend on how many rows there are: compare figures of as many.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.checks import check_integers
@@ -33,13 +36,20 @@ class DensityCoverage(NamedTuple):
     coverage: float
 
 
-def evaluate(real, generated, features=None, *, k=5, seed=0):
+def evaluate(
+    real: ArrayLike,
+    generated: ArrayLike | Autoencoder,
+    features: image_features.Features | None = None,
+    *,
+    k: int = 5,
+    seed: int = 0,
+) -> dict[str, float]:
     """Every measure of this module, of images in the features of a small classifier.
 
     Args:
         real: Images in [0, 1], `(n, height, width, channels)`, of the test set; or, with your own
             `features`, rows of any kind.
-        generated: Others of the same shape; or a model, from which as many are drawn.
+        generated: Other images of the same shape; or a model, which then draws as many.
         features: As in `features.extract`: "mnist", "digits", a card's file, or a function of rows.
             Unless given, what the package has for images of this shape: for any of 28×28×1 that
             of MNIST, Fashion-MNIST's too.
@@ -71,7 +81,7 @@ def evaluate(real, generated, features=None, *, k=5, seed=0):
     }
 
 
-def precision_recall(real, generated, k=5):
+def precision_recall(real: ArrayLike, generated: ArrayLike, k: int = 5) -> PrecisionRecall:
     """The share of generated rows that lie in a real row's neighbourhood, and the other way round.
 
     Kynkäänniemi et al., "Improved precision and recall metric for assessing generative models"
@@ -89,14 +99,14 @@ def precision_recall(real, generated, k=5):
     return PrecisionRecall(values["precision"], values["recall"])
 
 
-def density_coverage(real, generated, k=5):
+def density_coverage(real: ArrayLike, generated: ArrayLike, k: int = 5) -> DensityCoverage:
     """How many real neighbourhoods a generated row lies in, over k; the share that have one within.
 
     Naeem et al., "Reliable fidelity and diversity metrics for generative models" (2020,
     arXiv:2002.09797): as precision and recall, but one outlier among the real rows, whose
     neighbourhood is large, raises the first by little, and those among the generated ones play no
-    part. Density is about 1 for data like the real ones, and may be above. Of real rows with k or
-    more duplicates the neighbourhood has radius 0: nothing covers them.
+    part. Density is about 1 for data like the real ones, and may be above. A real row with k or
+    more duplicates has a neighbourhood of radius 0: nothing covers it.
 
     Args:
         real, generated: Features, `(n, dim)` and `(m, dim)`.
@@ -109,11 +119,11 @@ def density_coverage(real, generated, k=5):
     return DensityCoverage(values["density"], values["coverage"])
 
 
-def frechet_distance(real, generated):
+def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
     """‖μ − μ'‖² + tr(Σ + Σ' − 2 (Σ Σ')^½), between normal distributions of the same moments.
 
-    Heusel et al., "GANs trained by a two time-scale update rule" (2017, arXiv:1706.08500), there
-    of an Inception network's features: figures in others do not compare with those.
+    Heusel et al., "GANs trained by a two time-scale update rule" (2017, arXiv:1706.08500), in
+    the features of an Inception network: figures in other features do not compare with those.
 
     Args:
         real, generated: Features, `(n, dim)` and `(m, dim)`.
@@ -139,7 +149,7 @@ def frechet_distance(real, generated):
     return float(apart + max(spread - 2.0 * overlap, 0.0))
 
 
-def _neighbourhoods(real, generated, k):
+def _neighbourhoods(real: ArrayLike, generated: ArrayLike, k: int) -> dict[str, float]:
     from sklearn.metrics import euclidean_distances
 
     check_integers(1, k=k)
@@ -155,8 +165,8 @@ def _neighbourhoods(real, generated, k):
         part = slice(start, start + step)
         distances = euclidean_distances(real[part], generated, squared=True)
         off = own_off[part, None] + others_off
-        # As their authors have it: up to the k-th neighbour for one pair of measures, nearer than
-        # it for the other.
+        # As in the papers, precision and recall count a row as far as the k-th neighbour, and
+        # density and coverage count it only if it is nearer.
         precise |= (distances <= own[part, None] + off).any(axis=0)
         recalled += (distances <= others + off).any(axis=1).sum()
         within = distances < own[part, None] - off
@@ -170,7 +180,7 @@ def _neighbourhoods(real, generated, k):
     }
 
 
-def _radii(rows, k):
+def _radii(rows: np.ndarray, k: int) -> np.ndarray:
     """The squared distance of each row from its k-th nearest."""
     from sklearn.neighbors import NearestNeighbors
 
@@ -178,7 +188,7 @@ def _radii(rows, k):
     return np.square(distances[:, -1])
 
 
-def _checked(real, generated, fewest):
+def _checked(real: ArrayLike, generated: ArrayLike, fewest: int) -> tuple[np.ndarray, np.ndarray]:
     arrays = []
     for name, rows in (("real", real), ("generated", generated)):
         rows = np.asarray(rows)

@@ -1,14 +1,21 @@
 """Reconstruction quality, in the unit in which the literature gives it."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-# Rows from which the levels of a quantiser are learnt.
+if TYPE_CHECKING:
+    from autoencoders.autoencoder import Autoencoder
+
+# Rows from which a quantiser learns its levels.
 _QUANTISER_ROWS = 5000
 
 
-def squared_error(model, x):
+def squared_error(model: Autoencoder, x: ArrayLike) -> float:
     """Mean over rows of the squared error summed over features.
 
     The figure of Hinton & Salakhutdinov (Science 313, 2006): 3.00 for their deep autoencoder on
@@ -19,10 +26,11 @@ def squared_error(model, x):
         x: Array `(n, *input_shape)`; with labels `(x, labels)`, for a model that needs them.
     """
     rows = x[0] if isinstance(x, tuple) else x
-    return float(model.reconstruction_error(x).mean(dtype="float64")) * math.prod(rows.shape[1:])
+    features = math.prod(np.shape(rows)[1:])
+    return float(model.reconstruction_error(x).mean(dtype="float64")) * features
 
 
-def pca_squared_error(x_train, x_test, n_components):
+def pca_squared_error(x_train: np.ndarray, x_test: np.ndarray, n_components: int) -> float:
     """`squared_error` of PCA fitted to `x_train` and measured on `x_test`.
 
     Args:
@@ -37,7 +45,7 @@ def pca_squared_error(x_train, x_test, n_components):
     return float((error.astype("float64") ** 2).sum(axis=1).mean())
 
 
-def pca_squared_error_at(bits, x_train, x_test):
+def pca_squared_error_at(bits: float, x_train: np.ndarray, x_test: np.ndarray) -> float:
     """`squared_error` of PCA whose components are quantised, with so many bits for a row.
 
     The peer of a discrete code. Bit by bit goes where it helps most; a component of b bits has the
@@ -56,7 +64,8 @@ def pca_squared_error_at(bits, x_train, x_test):
     total = np.square(test - pca.mean_, dtype="float64").sum(axis=1).mean()
     train, test = (pca.transform(x).astype("float64").T for x in (train[rows], test))
 
-    def quantiser(component, levels):
+    def quantiser(component: int, levels: int) -> tuple[KMeans, float]:
+        """The levels of a component, and the mean square that they leave of it."""
         means = KMeans(levels, n_init=1, random_state=0).fit(train[component][:, np.newaxis])
         return means, means.inertia_ / len(rows)
 
@@ -74,7 +83,7 @@ def pca_squared_error_at(bits, x_train, x_test):
         chosen[best], errors[best] = candidates.pop(best)
         spent[best] += 1
     squares = np.square(test).mean(axis=1)
-    outside = total - squares.sum()  # of the span of the components
+    outside = total - squares.sum()  # what lies outside the span of the components
     for component, means in chosen.items():
         codes = test[component][:, np.newaxis]
         squares[component] = np.square(codes - means.cluster_centers_[means.predict(codes)]).mean()

@@ -1,16 +1,33 @@
 """Curves and histograms."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
+from numpy.typing import ArrayLike
 
 from autoencoders.plots.picture import Picture
 
+if TYPE_CHECKING:
+    import keras
 
-def anomalies(series, scores, intervals=None, *, threshold=None):
+
+def anomalies(
+    series: ArrayLike,
+    scores: ArrayLike,
+    intervals: Iterable[Sequence[Any]] | None = None,
+    *,
+    threshold: float | None = None,
+) -> Figure:
     """A series above the scores of its points, with the anomalies shaded.
 
     Args:
         series: `(time,)` or `(time, channels)`, a line for each channel; gaps where it is NaN.
+            A data frame's columns name the lines.
         scores: Array `(time,)`, low for anomalies, as `SeriesAnomalyDetector.score_samples` gives
             them.
         intervals: Tuples that begin with the first point and the one after the last, as
@@ -20,7 +37,7 @@ def anomalies(series, scores, intervals=None, *, threshold=None):
     Raises:
         ValueError: series and scores are of different lengths.
     """
-    names = getattr(series, "columns", None)
+    names = getattr(series, "columns", None)  # which arrays do not have
     series, scores = np.asarray(series, "float64"), np.asarray(scores, "float64")
     if scores.shape != series.shape[:1] or series.ndim > 2:
         raise ValueError(
@@ -47,13 +64,18 @@ def anomalies(series, scores, intervals=None, *, threshold=None):
     return figure
 
 
-def errors(normal, anomalous=None, *, threshold=None):
+def errors(
+    normal: ArrayLike, anomalous: ArrayLike | None = None, *, threshold: float | None = None
+) -> Figure:
     """Histograms of reconstruction errors, on a logarithmic axis.
 
     Args:
         normal: Array of errors, `(n,)`.
         anomalous: Array of errors of known anomalies, `(m,)`, if there are any.
         threshold: Where a decision is drawn, as a vertical line.
+
+    Raises:
+        ValueError: all errors are zero.
     """
     groups = {"normal": normal, "anomalous": anomalous}
     groups = {k: np.asarray(v, "float64") for k, v in groups.items() if v is not None}
@@ -80,16 +102,16 @@ def errors(normal, anomalous=None, *, threshold=None):
     return figure
 
 
-def history(history):
+def history(history: keras.callbacks.History | Mapping[str, Sequence[float]]) -> Figure:
     """Every term of a training run over its epochs, training and validation together.
 
     Args:
         history: What `fit` returned, or its `history` dict.
 
     Raises:
-        ValueError: it holds no epoch.
+        ValueError: there is no epoch in it.
     """
-    logs = getattr(history, "history", history)
+    logs = history if isinstance(history, Mapping) else history.history
     if not logs:
         raise ValueError("The history holds no epoch.")
     # A model's only term is its loss: drawn once.

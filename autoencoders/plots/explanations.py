@@ -1,14 +1,23 @@
-"""Why a detector takes rows for anomalies."""
+"""Pictures of why a detector holds rows to be anomalous."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from autoencoders.plots.images import show_image
 from autoencoders.plots.picture import Picture
 
+if TYPE_CHECKING:
+    from autoencoders.anomaly.detector import AnomalyDetector
+
 _MOST_FEATURES = 12
 
 
-def explanation(detector, x):
+def explanation(detector: AnomalyDetector, x: ArrayLike) -> Figure:
     """What makes each row anomalous (red) or normal (blue) in the eyes of a detector.
 
     Images have a map below each; rows of a table have bars, the largest dozen of the contributions
@@ -20,12 +29,13 @@ def explanation(detector, x):
             table `(n, features)`.
 
     Raises:
-        ValueError: rows of another shape, or a score that is no sum over features.
+        ValueError: rows of another shape, or a score that is not a sum over features.
     """
     contributions = -detector.explain(x)
     if contributions.ndim == 4:
         return _maps(np.asarray(x), contributions)
     if contributions.ndim == 2:
+        # A detector has the names of features only if it was fitted on a data frame.
         names = getattr(detector, "feature_names_in_", np.arange(contributions.shape[1]))
         return _bars(contributions, np.asarray(names))
     raise ValueError(
@@ -33,7 +43,7 @@ def explanation(detector, x):
     )
 
 
-def _maps(x, contributions):
+def _maps(x: np.ndarray, contributions: np.ndarray) -> Figure:
     maps = contributions.sum(axis=-1)
     figure = Picture(len(x), 2.2)
     axes = figure.subplots(2, len(x), squeeze=False)
@@ -49,7 +59,7 @@ def _maps(x, contributions):
     return figure
 
 
-def _bars(contributions, names):
+def _bars(contributions: np.ndarray, names: np.ndarray) -> Figure:
     count = min(len(names), _MOST_FEATURES)
     figure = Picture(3.2 * len(contributions), 0.8 + 0.25 * count)
     axes = figure.subplots(1, len(contributions), squeeze=False)[0]

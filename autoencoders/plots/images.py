@@ -1,15 +1,34 @@
 """Pictures made of rows: images side by side, or the curves of series."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from autoencoders.plots.picture import Picture
 from autoencoders.plots.series import small_multiples
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from autoencoders.autoencoder import Autoencoder
+
 _CURVES_IN_A_ROW = 5
 
 
-def reconstructions(model, x, *, noisy=None, titles=None, as_images=False):
+def reconstructions(
+    model: Autoencoder,
+    x: np.ndarray | tuple[np.ndarray, ArrayLike],
+    *,
+    noisy: np.ndarray | None = None,
+    titles: Iterable[Any] | None = None,
+    as_images: bool = False,
+) -> Figure:
     """Images in the upper row, their reconstructions in the lower; series as curves, overlaid.
 
     Args:
@@ -33,7 +52,7 @@ def reconstructions(model, x, *, noisy=None, titles=None, as_images=False):
     shown = {label: rows for label, rows in shown.items() if rows is not None}
     if not in_pixels:
         mask = model.padding_mask(x)
-        if mask is not None:  # padding is no part of a curve
+        if mask is not None:  # padding does not belong to a curve
             mask = np.asarray(mask)[..., np.newaxis]
             shown = {label: np.where(mask, rows, np.nan) for label, rows in shown.items()}
         return small_multiples(shown, min(len(x), _CURVES_IN_A_ROW), titles)
@@ -49,7 +68,9 @@ def reconstructions(model, x, *, noisy=None, titles=None, as_images=False):
     return figure
 
 
-def manifold(model, *, steps=15, low=0.05, high=0.95):
+def manifold(
+    model: Autoencoder, *, steps: int = 15, low: float = 0.05, high: float = 0.95
+) -> Figure:
     """The plane of a two-dimensional latent space, decoded on a grid.
 
     The grid runs through the quantiles of the standard normal prior, so that each cell stands
@@ -70,7 +91,8 @@ def manifold(model, *, steps=15, low=0.05, high=0.95):
             f"{model.latent_shape}."
         )
     points = norm.ppf(np.linspace(low, high, steps)).astype("float32")
-    # Rows from the top: the second latent dimension grows upwards, as in a scatter plot.
+    # The rows come from the top, so that the second latent dimension grows upwards, as in a scatter
+    # plot.
     codes = np.array([(a, b) for b in points[::-1] for a in points])
     canvas, (height, width) = _tiled(model.decode(codes), steps)
     figure = Picture(7, 7)
@@ -84,7 +106,16 @@ def manifold(model, *, steps=15, low=0.05, high=0.95):
     return figure
 
 
-def samples(model, *, columns=10, rows=5, labels=None, steps=None, as_images=False, seed=None):
+def samples(
+    model: Autoencoder,
+    *,
+    columns: int = 10,
+    rows: int = 5,
+    labels: Sequence[int] | np.ndarray | None = None,
+    steps: int | None = None,
+    as_images: bool = False,
+    seed: int | None = None,
+) -> Figure:
     """New data: draws from a model's prior, decoded.
 
     Args:
@@ -109,7 +140,14 @@ def samples(model, *, columns=10, rows=5, labels=None, steps=None, as_images=Fal
     return _grid(model, drawn, columns, as_images, titles=labels)
 
 
-def interpolation(model, starts, ends, *, steps=9, as_images=False):
+def interpolation(
+    model: Autoencoder,
+    starts: Iterable[Any],
+    ends: Iterable[Any],
+    *,
+    steps: int = 9,
+    as_images: bool = False,
+) -> Figure:
     """Straight lines through latent space, decoded: a row from each start to its end.
 
     Args:
@@ -127,7 +165,13 @@ def interpolation(model, starts, ends, *, steps=9, as_images=False):
     return _grid(model, np.concatenate(lines), steps, as_images)
 
 
-def perturbation(model, x, *, dimensions=None, shifts=(-3, -2, -1, 0, 1, 2, 3)):
+def perturbation(
+    model: Autoencoder,
+    x: np.ndarray,
+    *,
+    dimensions: Sequence[int] | None = None,
+    shifts: Sequence[float] = (-3, -2, -1, 0, 1, 2, 3),
+) -> Figure:
     """What each latent dimension does to one image: a row for each, decoded from shifted means.
 
     Args:
@@ -137,11 +181,11 @@ def perturbation(model, x, *, dimensions=None, shifts=(-3, -2, -1, 0, 1, 2, 3)):
         shifts: What is added to the code in that dimension, from left to right.
 
     Raises:
-        ValueError: codes that are no vectors.
+        ValueError: codes that are not vectors.
     """
     _require_images(model)
     if len(model.latent_shape) != 1:
-        raise ValueError(f"{model.name!r} has codes of shape {model.latent_shape}, no vectors.")
+        raise ValueError(f"{model.name!r} has codes of shape {model.latent_shape}, not vectors.")
     dimensions = range(min(10, *model.latent_shape)) if dimensions is None else dimensions
     code = model.encode(x[np.newaxis])[0]
     directions = np.eye(len(code), dtype=code.dtype)
@@ -158,7 +202,7 @@ def perturbation(model, x, *, dimensions=None, shifts=(-3, -2, -1, 0, 1, 2, 3)):
     return figure
 
 
-def _in_pixels(model, as_images):
+def _in_pixels(model: Autoencoder, as_images: bool) -> bool:
     """Whether a model's rows are drawn as images; as curves otherwise."""
     if len(model.row_shape) == 2:
         return as_images
@@ -170,11 +214,17 @@ def _in_pixels(model, as_images):
     )
 
 
-def _with_channels(images):
+def _with_channels(images: np.ndarray) -> np.ndarray:
     return images[..., np.newaxis] if images.ndim == 3 else images
 
 
-def _grid(model, rows, columns, as_images, titles=None):
+def _grid(
+    model: Autoencoder,
+    rows: np.ndarray,
+    columns: int,
+    as_images: bool,
+    titles: Iterable[Any] | None = None,
+) -> Figure:
     """Rows line after line, with titles over the columns."""
     if not _in_pixels(model, as_images):
         return small_multiples({"": rows}, columns, titles)
@@ -189,7 +239,7 @@ def _grid(model, rows, columns, as_images, titles=None):
     return figure
 
 
-def _require_images(model):
+def _require_images(model: Autoencoder) -> None:
     if len(model.row_shape) != 3:
         raise ValueError(
             f"This is a picture of images (height, width, channels); the rows of {model.name!r} "
@@ -197,7 +247,7 @@ def _require_images(model):
         )
 
 
-def _tiled(images, columns):
+def _tiled(images: np.ndarray, columns: int) -> tuple[np.ndarray, tuple[int, int]]:
     """Images side by side, row after row, one pixel apart; and the size of a cell."""
     images = np.pad(images, ((0, 0), (0, 1), (0, 1), (0, 0)))
     rows = len(images) // columns
@@ -206,7 +256,7 @@ def _tiled(images, columns):
     return canvas.reshape(rows * height, columns * width, channels), (height, width)
 
 
-def show_image(axis, image):
+def show_image(axis: Axes, image: np.ndarray) -> None:
     """Show an image with values in [0, 1], `(height, width, channels)`, without ticks."""
     image = np.clip(image, 0.0, 1.0)
     axis.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray_r", vmin=0, vmax=1)

@@ -1,11 +1,20 @@
 """Pictures of the latent space."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from autoencoders.plots.picture import Picture
 
+if TYPE_CHECKING:
+    from autoencoders.autoencoder import Autoencoder
 
-def latent(model, x, labels=None):
+
+def latent(model: Autoencoder, x: ArrayLike, labels: ArrayLike | None = None) -> Figure:
     """The latent codes of rows, as a scatter plot of two dimensions.
 
     Codes of more than two dimensions are shown along their two leading principal components.
@@ -39,7 +48,8 @@ def latent(model, x, labels=None):
         figure.legend(markerscale=3, loc="outside right upper")
     axis.set_xlabel(names[0])
     axis.set_ylabel(names[1])
-    # Limits set here: those that Matplotlib widens while drawing are too late for the layout.
+    # The limits are set here, for those that Matplotlib widens while drawing come too late for the
+    # layout.
     codes = codes[:, :2]
     low, high = codes.min(axis=0), codes.max(axis=0)
     reach = 0.55 * float((high - low).max()) or 1.0

@@ -1,18 +1,26 @@
 """Curves of series, side by side."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from autoencoders.plots.picture import Picture
 
-# What lies below the reconstruction has to show beside it.
-_STYLES = {
+# Curves that are drawn below the reconstruction need other strokes to be seen.
+_STYLES: dict[str, dict[str, Any]] = {
     "input": {"linewidth": 3.0, "alpha": 0.35},
     "noisy": {"linewidth": 0.6, "alpha": 0.7, "linestyle": ":"},
 }
 
 
-def small_multiples(lines, columns, titles=None):
+def small_multiples(
+    lines: Mapping[str, np.ndarray], columns: int, titles: Iterable[Any] | None = None
+) -> Figure:
     """A grid of axes, one for each series, that share their scales.
 
     Args:
