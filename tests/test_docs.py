@@ -79,10 +79,10 @@ def forget_what_a_page_registers(monkeypatch):
     for table in ("_builders", "_user_cards"):
         monkeypatch.setattr(registry, table, dict(getattr(registry, table)))
     known = keras.saving.get_custom_objects()
-    before = dict(known)
+    before = set(known)
     yield
-    known.clear()
-    known.update(before)
+    for name in set(known) - before:
+        del known[name]
 
 
 @pytest.mark.usefixtures("forget_what_a_page_registers")
