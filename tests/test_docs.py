@@ -75,14 +75,16 @@ def test_the_guide_to_metrics_runs(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def forget_what_a_page_registers(monkeypatch):
-    for table in ("_builders", "_user_cards"):
-        monkeypatch.setattr(registry, table, dict(getattr(registry, table)))
+def forget_what_a_page_registers():
     known = keras.saving.get_custom_objects()
-    before = set(known)
+    tables = (known, registry._user_cards)
+    before = [set(table) for table in tables]
     yield
-    for name in set(known) - before:
-        del known[name]
+    for name in set(registry._user_cards) - before[1]:
+        del registry._builders[name]
+    for table, names in zip(tables, before, strict=True):
+        for name in set(table) - names:
+            del table[name]
 
 
 @pytest.mark.usefixtures("forget_what_a_page_registers")
