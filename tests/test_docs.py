@@ -1,20 +1,25 @@
 """The README's Python runs, in order; its table says what the cards say; links lead somewhere."""
 
+import json
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
+import keras
 import numpy as np
 import pytest
 
 import autoencoders
+from autoencoders import registry
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 
 
 def run(page):
     """Run a page's Python in order; what it names, as a dict."""
-    names = {}
+    names = {"__name__": "page"}  # which classes and functions note as their module
     for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(snippet, names)
     return names
@@ -69,6 +74,37 @@ def test_the_guide_to_metrics_runs(tmp_path, monkeypatch):
     assert names["figures"]["frechet_distance"] > names["others"]["frechet_distance"]
 
 
+@pytest.fixture
+def forget_what_a_page_registers():
+    known = keras.saving.get_custom_objects()
+    tables = (known, registry._user_cards)
+    before = [set(table) for table in tables]
+    yield
+    for name in set(registry._user_cards) - before[1]:
+        del registry._builders[name]
+    for table, names in zip(tables, before, strict=True):
+        for name in set(table) - names:
+            del table[name]
+
+
+@pytest.mark.usefixtures("forget_what_a_page_registers")
+def test_the_guide_to_adding_a_model_runs():
+    guide = (ROOT / "docs" / "adding_a_model.md").read_text(encoding="utf-8")
+    names = run(guide)
+    for name in [name for name in names if name.startswith("test_")]:
+        names[name]()
+    assert names["model"].alpha == 0.0
+    assert {"reconstruction_loss", "kl_loss", "renyi_loss"} < set(names["history"])
+    (text,) = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
+    card = json.loads(text)
+    cards = registry.cards()
+    like = next(name for name in cards if cards[name]["builder"] == card["builder"])
+    assert set(card) == set(cards[like])
+    assert set(card["kwargs"]) == set(cards[like]["kwargs"])
+    model = registry.builder(like)(**card["kwargs"])
+    assert "dip_loss" in model.reconstruction_terms
+
+
 def test_the_readmes_table_is_that_of_the_cards():
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*)\|$", README, re.MULTILINE))
     assert sorted(rows) == autoencoders.list_models()
@@ -83,7 +119,24 @@ def test_the_readmes_table_is_that_of_the_cards():
             assert float(figure.split()[0]) == pytest.approx(figures[key], abs=0.05)
 
 
-@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], ids=str)
+@pytest.mark.parametrize("path", PAGES, ids=str)
 def test_links_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8")):
-        assert target.startswith("http") or (path.parent / target).exists(), target
+    for target in re.findall(r"\]\(([^)]+)", path.read_text(encoding="utf-8")):
+        if target.startswith("http"):
+            continue
+        file, _, anchor = target.partition("#")
+        page = path.parent / file if file else path
+        assert page.exists(), target
+        assert not anchor or unquote(anchor) in _anchors(page), target
+
+
+def _anchors(page):
+    """What GitHub makes of a page's headings: lower case, hyphens, no punctuation."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_links_every_page():
+    for path in ROOT.glob("docs/*.md"):
+        assert f"(docs/{path.name})" in README, path
