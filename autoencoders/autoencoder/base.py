@@ -149,7 +149,12 @@ class Autoencoder(Declared, PhasedModel):
             connect(lambda x: bottleneck.posterior(self.features(self.inputs_of(x), False)))
 
     def build(self, input_shape: Shape) -> None:
-        """Create what is not built yet, for inputs of shape `(batch, *input_shape)`."""
+        """Create what is not built yet, for inputs of shape `(batch, *input_shape)`.
+
+        Of a pair of rows and labels, as `call` takes them, the rows' shape counts.
+        """
+        if isinstance(input_shape[0], (list, tuple)):
+            input_shape = input_shape[0]
         self._row_shape = tuple(input_shape[1:])
         output_shape = tuple(getattr(self.decoder, "output_shape", None) or ())[1:]
         # Where the encoder leaves a size open, the decoder may know it.
