@@ -26,7 +26,7 @@ __version__ = "0.1.0"
 
 _MODULE_OF = {
     "AnomalyDetector": "autoencoders.anomaly.detector",
-    "SeriesAnomalyDetector": "autoencoders.anomaly.series",
+    "SeriesAnomalyDetector": "autoencoders.anomaly.series.detector",
     "Autoencoder": "autoencoders.autoencoder",
     "get": "autoencoders.zoo",
     "info": "autoencoders.zoo",

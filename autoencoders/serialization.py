@@ -19,7 +19,7 @@ PACKAGE = "autoencoders"
 MODULE_OF_CLASS = {
     "Autoencoder": "autoencoders.autoencoder.base",
     "AnomalyDetector": "autoencoders.anomaly.detector",
-    "SeriesAnomalyDetector": "autoencoders.anomaly.series",
+    "SeriesAnomalyDetector": "autoencoders.anomaly.series.detector",
     "DenoisingEnsemble": "autoencoders.anomaly.ensemble",
     "RestrictedBoltzmannMachine": "autoencoders.models.stacked.machine",
     "AdversarialAutoencoder": "autoencoders.models.adversarial.codes",

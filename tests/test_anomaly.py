@@ -8,6 +8,7 @@ import sys
 import tracemalloc
 import zipfile
 from contextlib import contextmanager
+from dataclasses import FrozenInstanceError
 from functools import cache
 
 import keras
@@ -25,8 +26,8 @@ from sklearn.metrics import roc_auc_score
 
 import autoencoders
 from autoencoders import AnomalyDetector, losses
-from autoencoders.anomaly.base import even_batches
 from autoencoders.anomaly.ensemble import DenoisingEnsemble
+from autoencoders.anomaly.training import even_batches
 
 # TensorFlow says so of the functions that read data, which never are programs of ours.
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_func")
@@ -171,7 +172,7 @@ def test_images_are_explained_by_maps(few_steps):
 def test_reconstruction_error_is_the_models():
     found = ready(detector, "reconstruction_error")
     x = table(20, 2)
-    scaled = ((x - found._scaler.center) / found._scaler.scale).astype("float32")
+    scaled = ((x - found.fitted_.scaler.center) / found.fitted_.scaler.scale).astype("float32")
     np.testing.assert_allclose(
         found.score_samples(x), -found.model_.reconstruction_error(scaled), rtol=1e-5
     )
@@ -315,8 +316,9 @@ def test_contamination_is_the_share_of_training_rows(few_steps):
 def test_too_few_rows_for_the_rate_flag_nothing(few_steps):
     x = table(40, 1)
     found = detector(fpr=0.01)
-    with pytest.warns(UserWarning, match=r"20 are held back .* 0.01 needs 99: .*198 rows or more"):
+    with pytest.warns(UserWarning, match=r"20 are held back .* needs 99: .*198 rows") as warned:
         found.fit(x)
+    assert {each.filename for each in warned} == {__file__}
     far = np.full((3, 6), 1e6)
     assert (found.predict(far) == 1).all()
     with pytest.warns(UserWarning, match="3 of 3 rows score below all 20 .* takes 99"):
@@ -349,8 +351,9 @@ def test_a_trained_model_is_calibrated_as_it_is():
     errors = model.reconstruction_error(x)
     np.testing.assert_allclose(found.score_samples(x), -errors, rtol=1e-5)
     assert (found.predict(x[200:]) == -1).sum() == 4  # 5 of 101, less the row itself
-    with pytest.warns(UserWarning, match="was trained before"):
+    with pytest.warns(UserWarning, match="was trained before") as warned:
         AnomalyDetector(model).fit(x)  # no more
+    assert {each.filename for each in warned} == {__file__}
     fitted = AnomalyDetector(model, epochs=1).fit(x)  # a copy goes on
     for before, after in zip(weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -411,8 +414,9 @@ def test_a_score_is_the_one_that_was_fitted(few_steps, tmp_path):
 def test_training_goes_on_with_what_was_fitted_and_on_the_same_rows(few_steps):
     x = table(300, 1)
     found = detector(warm_start=True).fit(x)
-    with pytest.warns(UserWarning, match="other ones are held back"):
+    with pytest.warns(UserWarning, match="other ones are held back") as warned:
         found.fit(table(310, 1))
+    assert {each.filename for each in warned} == {__file__}
     assert found.provenance_["training_steps"] == 2 * 2 + 2 * 2
     assert found.provenance_["calibrated_on"] == 31
     with pytest.raises(ValueError, match=r"'noise_levels'.* have changed"):
@@ -441,6 +445,20 @@ def test_an_interrupted_fit_leaves_the_detector_as_it_was(few_steps, monkeypatch
         unfitted.predict(x)
 
 
+def test_what_was_fitted_is_one_value(lent):
+    before, scores = lent.fitted_, lent.calibration_scores_
+    lent.calibrate(table(60, 3), fpr=0.1)
+    assert lent.fitted_ is not before
+    assert before.calibration_scores is scores
+    lent.offset_ = -np.inf
+    assert (lent.predict(np.full((1, 6), 1e6)) == 1).all()
+    with pytest.raises(FrozenInstanceError):
+        before.offset = 0.0
+    assert not hasattr(detector(), "offset_")
+    with pytest.raises(NotFittedError):
+        _ = detector().fitted_
+
+
 def test_a_model_without_finite_errors_is_refused():
     model = autoencoders.get("ae_mlp", input_shape=(6,), **SMALL)
     model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
@@ -458,7 +476,7 @@ def test_held_back_rows_were_not_trained_on():
     found = detector(epochs=20, model_params=SMALL).fit(odd)
     assert np.median(found.calibration_scores_[:15]) < np.median(found.calibration_scores_[15:]) - 5
     center = np.delete(odd, held_back, axis=0).mean(axis=0)
-    np.testing.assert_allclose(found._scaler.center, center)
+    np.testing.assert_allclose(found.fitted_.scaler.center, center)
 
 
 @pytest.mark.parametrize("count", [1, 50, 127, 191, 192, 300, 997, 12345])
@@ -484,7 +502,7 @@ def test_series_images_and_ranges(few_steps):
     assert detector("ae_lstm", model_params=params).fit(series).predict(series).shape == (60,)
     images = RNG.uniform(size=(60, 8, 8, 1)) * 255.0
     found = detector("vae_conv", model_params={"filters": (4,), "latent_dim": 2}).fit(images)
-    assert found._scaler.scale == pytest.approx(255.0, rel=0.01)  # to the likelihood's range
+    assert found.fitted_.scaler.scale == pytest.approx(255.0, rel=0.01)  # to the likelihood's range
     for name in ("ae_mlp", "vae_mlp"):
         assert detector(name, model_params=None).fit(table(50, 1)).model_.latent_shape == (3,)
 
@@ -496,13 +514,13 @@ def test_padding_does_not_count(few_steps):
         found = detector("ae_lstm", score=score, noise_levels=(0.5,), model_params=params).fit(
             np.where(np.arange(10)[:, None] < RNG.integers(5, 11, (60, 1, 1)), series, -1e3)
         )
-        assert np.abs(found._scaler.center).max() < 1
+        assert np.abs(found.fitted_.scaler.center).max() < 1
         padded = series.copy()
         padded[:, 6:] = -1e3
         contributions = found.explain(padded)
         if score == "reconstruction_error":
             assert (contributions[:, 6:] == 0).all()
-            scaled = found._scaler(padded)
+            scaled = found.fitted_.scaler(padded)
             squares = (scaled - np.asarray(found.model_(scaled))) ** 2
             expected = -squares[:, :6].mean(axis=(1, 2))
             np.testing.assert_allclose(found.score_samples(padded), expected, rtol=1e-4)

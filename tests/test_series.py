@@ -15,8 +15,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 
 import autoencoders
-from autoencoders.anomaly import SeriesAnomalyDetector, windows
-from autoencoders.anomaly.series import PointScore
+from autoencoders.anomaly import SeriesAnomalyDetector
+from autoencoders.anomaly.series import PointScore, windows
 
 SMALL = {"hidden_units": (16,), "latent_dim": 4}
 LEVELS = (0.25, 1.0)
@@ -111,7 +111,7 @@ def _window_errors(detector, window):
 
 def _point_ratios(detector, x, stride, base, gaps):
     """E / B of each point: (time, levels)."""
-    x = (x - detector._scaler.center) / detector._scaler.scale
+    x = (x - detector.fitted_.scaler.center) / detector.fitted_.scaler.scale
     steps = detector.window
     begins = [*range(0, len(x) - steps + 1, stride)]
     if begins[-1] != len(x) - steps:
@@ -140,7 +140,7 @@ def _point_ratios(detector, x, stride, base, gaps):
 
 def test_scores_equal_a_computation_by_hand(gap_detector):
     training = [(gappy(400), 320), (gappy(300, seed=5), 240)]
-    scaler, gaps = gap_detector._scaler, gap_detector._score.statistics["gaps"]
+    scaler, gaps = gap_detector.fitted_.scaler, gap_detector.fitted_.score.statistics["gaps"]
     parts = [(x[:end] - scaler.center) / scaler.scale for x, end in training]
     errors = [_window_errors(gap_detector, w) for w in windows.of_series(parts, 16)[::4]]
     base = np.nanmean(errors, axis=(0, 2))
@@ -156,7 +156,7 @@ def test_scores_equal_a_computation_by_hand(gap_detector):
 
 
 def test_what_gaps_add_to_errors_is_learnt():
-    score = PointScore(types.SimpleNamespace(members=[None]))
+    score = PointScore(types.SimpleNamespace(members=[None]), stride=4)
     observed = np.random.default_rng(0).random((50, 16, 2)) < 0.8
     observed[:25, 5:9] = False
     score.learn_base(np.ones((50, 1, 16, 2)) * observed[:, None], observed)
@@ -183,8 +183,8 @@ def test_contributions_of_channels_add_up_to_the_scores(gap_detector):
 
 def test_the_scaler_knows_the_training_points_alone(gap_detector):
     training = np.concatenate([gappy(400)[:320], gappy(300, seed=5)[:240]])
-    np.testing.assert_allclose(gap_detector._scaler.center, np.nanmean(training, axis=0))
-    np.testing.assert_allclose(gap_detector._scaler.scale, np.nanstd(training, axis=0))
+    np.testing.assert_allclose(gap_detector.fitted_.scaler.center, np.nanmean(training, axis=0))
+    np.testing.assert_allclose(gap_detector.fitted_.scaler.scale, np.nanstd(training, axis=0))
 
 
 def test_missing_values_are_filled_within_their_window():
@@ -362,10 +362,10 @@ def test_the_same_seed_gives_the_same_detector_and_warm_starts_go_on():
     again = clone(first)
     assert again.get_params() == first.get_params()
     np.testing.assert_array_equal(again.fit(x).score_samples(new), scores)
-    center = first._scaler.center
+    center = first.fitted_.scaler.center
     first.fit(x + 1.0)
     assert first.model_.epochs_trained == 2
-    np.testing.assert_array_equal(first._scaler.center, center)
+    np.testing.assert_array_equal(first.fitted_.scaler.center, center)
     with pytest.raises(ValueError, match=r"'window'.* have changed"):
         first.set_params(window=8).fit(x)
 
@@ -373,7 +373,7 @@ def test_the_same_seed_gives_the_same_detector_and_warm_starts_go_on():
 def test_constant_channels_keep_their_units():
     x = np.concatenate([waves(300), np.full((300, 1), 7.0)], axis=1)
     detector = SeriesAnomalyDetector(**QUICK).fit(x)
-    assert detector._scaler.scale[1] == 1.0
+    assert detector.fitted_.scaler.scale[1] == 1.0
     changed = x.copy()
     changed[150:160, 1] = 12.0
     assert detector.score_samples(changed)[152] < detector.score_samples(x).min()

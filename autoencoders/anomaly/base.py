@@ -1,15 +1,14 @@
-"""What the detectors share: arguments, models and their training, decisions and one file."""
+"""`Detector`: the course of fitting, calibration and saving, which all detectors share."""
 
 import copy
-import datetime
-import math
 import numbers
 import os
-import random
+import tempfile
 import warnings
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -17,33 +16,265 @@ from keras.src.saving.keras_saveable import KerasSaveable
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
-import autoencoders
-from autoencoders import registry, zoo
-from autoencoders.anomaly import calibration
-from autoencoders.anomaly.ensemble import DenoisingEnsemble
+from autoencoders.anomaly import calibration, training
+from autoencoders.anomaly.fitted import Fitted, FittedAttributes, provenance
 from autoencoders.anomaly.scaling import Scaler
+from autoencoders.training.backend import needs_tensorflow
 from autoencoders.training.row_runner import RowRunner
 
-# What small networks need on tables; a small table is gone through often enough to make as many.
-_TRAINING_STEPS = 3000
 
-# A row whose score is beyond all numbers: no row is less normal.
-LOWEST = -float(np.finfo("float32").max)
-
-
-class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
+class Detector(FittedAttributes, OutlierMixin, BaseEstimator, KerasSaveable):
     """Base class of the detectors: scikit-learn outlier detectors that Keras saves.
 
-    A subclass has the constructor's arguments that are read here, gives `_new_score(model)`, and
-    in `fit` sets the attributes that `get_config` and `save_own_variables` write.
+    `fit` is the same for all of them and asks a subclass five times: `read` for the rows,
+    `divide` for those to train on and those to hold back, `new_model`, `new_score`, and `learn`
+    for what the score has to know. A subclass further gives `load_score`, for files, and has the
+    arguments of the constructor that are read here.
+
+    Attributes:
+        frozen_arguments: Names of arguments that the model is made with. They may not change where
+            `warm_start` goes on with it.
+        unit: What messages call a thing that has a score.
     """
 
-    # Arguments that the model is made with, so that none may change where training goes on.
-    _makers = ("model", "noise_levels", "model_params", "scaler")
+    frozen_arguments = ("model", "noise_levels", "model_params", "scaler")
+    unit = "rows"
+
+    model: Any
+    contamination: str | float
+    fpr: float
+    scaler: str | None
+    epochs: int | None
+    batch_size: int | None
+    noise_levels: Any
+    model_params: Mapping[str, Any] | None
+    calibration_size: float
+    warm_start: bool
+    verbose: int
+    random_state: Any
+
+    # What a file says of a fitted detector, kept until its arrays are read, too.
+    _unread: dict[str, Any] | None = None
+
+    # Fitting --------------------------------------------------------------------------------------
+
+    @needs_tensorflow
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train, learn the score and decide; a fit that fails leaves the detector as it was."""
+        self.check_arguments()
+        earlier = self._earlier()
+        columns = self if earlier else self.blank()
+        with tempfile.TemporaryDirectory() as folder:
+            rows = self.read(X, columns, folder)
+            count = sum(map(len, rows))
+            held_back = self._held_back(count)
+            seed = earlier.seed if earlier else self.draw_seed()
+            division = self.divide(rows, held_back, seed)
+            if earlier:
+                self._warn_of_leaks(earlier.split, (count, held_back))
+                model, scaler = copy.deepcopy(earlier.model), earlier.scaler
+                steps = earlier.provenance["training_steps"]
+            else:
+                model, steps = self.new_model(division, seed), 0
+                scaler = Scaler.fit(self.scaler_name(model), division.chunks(), model.mask_value)
+            examples = division.examples(scaler, seed, folder)
+            steps += training.train(
+                model,
+                examples.inputs,
+                examples.targets,
+                epochs=self.epochs_to_train(),
+                batch_size=self.batch_size,
+                verbose=self.verbose,
+            )
+            fitted = Fitted(
+                model=model,
+                scaler=scaler,
+                score=self.new_score(model, earlier),
+                runner=RowRunner(model),
+                row_shape=division.row_shape,
+                **columns_of(columns),
+                seed=seed,
+                split=(count, held_back),
+                made_with=self.made_with(),
+                provenance=provenance(steps, division.count, seed),
+            )
+            own = self.learn(fitted, division, examples)
+            self.take(self._decided(fitted, own, count))
+        return self
+
+    def read(self, X: Any, columns: "Detector", folder: str) -> list[np.ndarray]:
+        """The arrays of rows in what `fit` was given, checked.
+
+        Args:
+            X: What `fit` was given.
+            columns: The detector that knows the columns, itself where `warm_start` goes on;
+                otherwise a blank one, which gets to know them.
+            folder: Of temporary files, which lasts as long as `fit` does.
+        """
+        raise NotImplementedError
+
+    def divide(self, rows: list[np.ndarray], held_back: int, seed: int) -> Any:
+        """The rows to train on and those to hold back.
+
+        Args:
+            rows: What `read` gave.
+            held_back: How many to hold back (about).
+            seed: What chance goes by.
+
+        Returns:
+            An object with `row_shape`, the shape that the model sees; `count`, how many rows are
+            trained on; `chunks()`, which yields them; and `examples(scaler, seed, folder)`, an
+            object with the `inputs` and `targets` of training (None for the inputs themselves).
+        """
+        raise NotImplementedError
+
+    def new_model(self, division: Any, seed: int) -> training.Model:
+        """The model to train, compiled; `division` is what `divide` gave."""
+        raise NotImplementedError
+
+    def new_score(self, model: training.Model, earlier: Fitted | None) -> Any:
+        """The score that this detector judges by, with nothing learnt.
+
+        Args:
+            model: The trained model.
+            earlier: What `warm_start` goes on with.
+        """
+        raise NotImplementedError
+
+    def learn(self, fitted: Fitted, division: Any, examples: Any) -> np.ndarray:
+        """Let the score learn what it has to know.
+
+        Args:
+            fitted: All that there is but a decision; its score learns.
+            division: What `divide` gave.
+            examples: What the model was trained on.
+
+        Returns:
+            The scores to decide by, `(m,)`: those of what was held back where `contamination` is
+            "auto", otherwise those of what was trained on.
+        """
+        raise NotImplementedError
+
+    # Parts of fitting -----------------------------------------------------------------------------
+
+    def check_arguments(self) -> None:
+        """Raise a ValueError or TypeError that names an argument which cannot be."""
+        if self.contamination != "auto" and not (
+            isinstance(self.contamination, numbers.Real) and 0.0 < self.contamination <= 0.5
+        ):
+            raise ValueError(
+                f"`contamination` must be 'auto' or a number in (0, 0.5], got "
+                f"{self.contamination!r}."
+            )
+        checked_rate("fpr", self.fpr)
+        checked_rate("calibration_size", self.calibration_size)
+        if self.epochs is not None and not is_integer(self.epochs, 0):
+            raise ValueError(f"`epochs` must be an integer, 0 or more; got {self.epochs!r}.")
+        if self.batch_size is not None and not is_integer(self.batch_size, 1):
+            raise ValueError(f"`batch_size` must be a positive integer, got {self.batch_size!r}.")
+
+    def scaler_name(self, model: training.Model) -> str | None:
+        """The name of the scaler that suits the model."""
+        return self.scaler
+
+    def epochs_to_train(self) -> int | None:
+        """Passes over the rows; None for as many as small networks need."""
+        return self.epochs
+
+    def argument(self, name: str) -> Any:
+        """What the constructor was given, or what was set since."""
+        return self.get_params(deep=False)[name]
+
+    def made_with(self) -> dict[str, Any]:
+        """The frozen arguments as they are now."""
+        return {name: self.argument(name) for name in self.frozen_arguments}
+
+    def blank(self) -> Self:
+        """A detector that is not fitted, with the same arguments, not copied."""
+        return type(self)(**self.get_params(deep=False))
+
+    def draw_seed(self) -> int:
+        """An integer by `random_state`."""
+        if isinstance(self.random_state, numbers.Integral):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _held_back(self, count):
+        """How many of the rows are for calibration."""
+        if self.contamination != "auto":
+            return 0
+        wanted = max(round(self.calibration_size * count), calibration.rows_needed(self.fpr))
+        return min(wanted, count // 2)
+
+    def _earlier(self):
+        """What `fit` goes on with, or None.
+
+        Raises:
+            ValueError: arguments that the model was made with have changed.
+        """
+        if not (self.warm_start and self.built):
+            return None
+        changed = [
+            name
+            for name, value in self.fitted_.made_with.items()
+            if self.argument(name) is not value and not np.array_equal(self.argument(name), value)
+        ]
+        if changed:
+            raise ValueError(
+                f"`warm_start` goes on with the model that was fitted, but {changed} have changed "
+                "since: put them back, or fit with `warm_start=False`."
+            )
+        return self.fitted_
+
+    def _warn_of_leaks(self, before, now):
+        """Warn if rows that the model was trained on may be held back now.
+
+        The rows are divided by the seed and their number: with as many, the same ones are held
+        back as before.
+        """
+        if self.contamination == "auto" and before != now:
+            warnings.warn(
+                f"The model was trained on {before[0] - before[1]} of "
+                f"{before[0]} rows before; of these {now[0]}, other ones are held back. If any "
+                "of them were trained on, the decision is too strict: `calibrate` with normal rows "
+                "that were not.",
+                stacklevel=training.CALLER_OF_FIT,
+            )
+
+    def _decided(self, fitted, own, count):
+        """The same with a decision, by the scores of the rows that `learn` chose."""
+        if self.contamination != "auto":
+            return replace(fitted, offset=float(np.percentile(own, 100.0 * self.contamination)))
+        fitted = fitted.calibrated(own, self.fpr)
+        needed, unit = calibration.rows_needed(self.fpr), self.unit
+        if len(own) < needed:
+            warnings.warn(
+                f"Of {count} {unit} {len(own)} are held back for calibration, but a "
+                f"false-positive rate of {self.fpr:g} needs {needed}: `predict` flags nothing. Fit "
+                f"on {2 * needed} {unit} or more, raise `fpr`, `calibrate` with other normal "
+                f"{unit}, or set `contamination` to a share of anomalies.",
+                stacklevel=training.CALLER_OF_FIT,
+            )
+        return fitted
+
+    def calibrate_by(self, fitted: Fitted, own: np.ndarray, fpr: float) -> Self:
+        """Take what was fitted, deciding by the scores `(m,)` of normal rows.
+
+        Raises:
+            ValueError: too few scores for that rate, or most are not finite.
+        """
+        needed = calibration.rows_needed(fpr)
+        if len(own) < needed:
+            raise ValueError(
+                f"A false-positive rate of {fpr:g} needs {needed} calibration {self.unit} or more; "
+                f"got {len(own)}."
+            )
+        self.take(fitted.calibrated(own, fpr))
+        return self
 
     # Saving ---------------------------------------------------------------------------------------
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write all of it to one `.keras` file, which `autoencoders.load` reads in safe mode.
 
         It holds the network with its optimizer's state, the scaler, the calibration and the
@@ -64,302 +295,68 @@ class Detector(OutlierMixin, BaseEstimator, KerasSaveable):
         finally:
             partial.unlink(missing_ok=True)
 
-    @property
-    def built(self):
-        """Whether it is fitted; Keras asks before it saves."""
-        return "model_" in self.__dict__
-
-    def __sklearn_is_fitted__(self):
-        return self.built
-
     def _obj_type(self):
-        return "Operation"  # of Keras's kinds the barest
+        return "Operation"  # the kind that Keras expects least of
 
-    def get_config(self):
-        """The arguments of the constructor; of a fitted detector the networks, too."""
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor; and of a fitted detector the networks."""
         arguments = self.get_params(deep=False)
         if not isinstance(self.random_state, (int, np.integer, type(None))):
-            # A generator has no place in a file: what it would draw next has.
+            # A file cannot hold a generator, but it can hold the number that it would draw next.
             generator = check_random_state(copy.deepcopy(self.random_state))
             arguments["random_state"] = int(generator.randint(2**31 - 1))
-        config = {"arguments": _serialized(arguments)}
+        plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in arguments.items()}
+        config = {"arguments": keras.saving.serialize_keras_object(plain)}
         if self.built:
-            config["fitted"] = {
-                "model": keras.saving.serialize_keras_object(self.model_),
-                "row_shape": list(self.row_shape_),
-                "features": self.n_features_in_,
-                "feature_names": [*getattr(self, "feature_names_in_", [])] or None,
-                "seed": self._seed,
-                "split": self._split,
-                "provenance": self.provenance_,
-            }
+            config["fitted"] = self.fitted_.get_config()
         return config
 
     @classmethod
-    def from_config(cls, config):
-        """The inverse of `get_config`; the arrays come with the weights."""
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The inverse of `get_config`; a detector is fitted once its arrays are read, too."""
         arguments = keras.saving.deserialize_keras_object(config["arguments"])
         detector = cls(**_with_tuples(arguments))
         fitted = config.get("fitted")
         if fitted:
-            detector.model_ = keras.saving.deserialize_keras_object(fitted["model"])
-            detector.row_shape_ = tuple(fitted["row_shape"])
-            detector.n_features_in_ = fitted["features"]
-            if fitted["feature_names"]:
-                detector.feature_names_in_ = np.array(fitted["feature_names"], dtype=object)
-            detector.calibration_scores_ = None
-            detector._seed = fitted["seed"]
-            detector._split = fitted["split"]
-            detector._made_with = {name: detector._argument(name) for name in cls._makers}
-            detector.provenance_ = fitted["provenance"]
+            model = keras.saving.deserialize_keras_object(fitted["model"])
+            detector._unread = {**fitted, "model": model}
         return detector
 
-    def save_own_variables(self, store):
-        """Write the arrays that are no network's."""
-        if not self.built:
-            return
-        store["center"], store["scale"] = self._scaler.center, self._scaler.scale
-        store["offset"] = np.float64(self.offset_)
-        if self.calibration_scores_ is not None:
-            store["calibration_scores"] = self.calibration_scores_
-        for name, value in self._score.statistics.items():
-            store[f"score_{name}"] = np.asarray(value)
+    def save_own_variables(self, store: Any) -> None:
+        """Write the arrays that belong to no network."""
+        if self.built:
+            for name, array in self.fitted_.arrays().items():
+                store[name] = array
 
-    def load_own_variables(self, store):
-        """The inverse of `save_own_variables`."""
-        values = {key: np.array(store[key]) for key in store.keys()}  # noqa: SIM118
-        if not self.built:
-            return
-        self._scaler = Scaler(values["center"], values["scale"], self.model_.mask_value)
-        self.offset_ = float(values["offset"])
-        self.calibration_scores_ = values.get("calibration_scores")
-        score = self._new_score(self.model_)
-        score.statistics = {
-            name.removeprefix("score_"): value
-            for name, value in values.items()
-            if name.startswith("score_")
-        }
-        self._use(score)
+    def load_own_variables(self, store: Any) -> None:
+        """The inverse of `save_own_variables`; Keras then reads the network's weights."""
+        arrays = {key: np.array(store[key]) for key in store.keys()}  # noqa: SIM118
+        config = self.__dict__.pop("_unread", None)
+        if config is not None:
+            score = self.load_score(config["model"], config)
+            self.take(Fitted.load(config, arrays, score, self.made_with()))
 
-    # Parts of fitting -----------------------------------------------------------------------------
-
-    def _check_arguments(self):
-        if self.contamination != "auto" and not (
-            isinstance(self.contamination, numbers.Real) and 0.0 < self.contamination <= 0.5
-        ):
-            raise ValueError(
-                f"`contamination` must be 'auto' or a number in (0, 0.5], got "
-                f"{self.contamination!r}."
-            )
-        rate("fpr", self.fpr)
-        rate("calibration_size", self.calibration_size)
-        if self.epochs is not None and not counts(self.epochs, 0):
-            raise ValueError(f"`epochs` must be an integer, 0 or more; got {self.epochs!r}.")
-        if self.batch_size is not None and not counts(self.batch_size, 1):
-            raise ValueError(f"`batch_size` must be a positive integer, got {self.batch_size!r}.")
-
-    def _draw_seed(self):
-        if isinstance(self.random_state, numbers.Integral):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    def _new_ensemble(self, row_shape, seed):
-        """Denoising autoencoders of the zoo for rows of this shape, to be trained."""
-        with seeded(seed):
-            arguments = self._model_arguments(row_shape)
-            model = DenoisingEnsemble.of(self.model, self._noise_levels(), **arguments)
-            model.compile(**zoo.compile_arguments(registry.card(self.model)["recipe"]))
-        return model
-
-    def _model_arguments(self, row_shape):
-        arguments = {"input_shape": tuple(row_shape), **self._suited(row_shape)}
-        return arguments | (self.model_params or {})
-
-    def _noise_levels(self):
-        levels = tuple(float(level) for level in np.atleast_1d(self.noise_levels))
-        if len(set(levels)) < len(levels) or not levels or not all(v > 0 for v in levels):
-            raise ValueError(
-                f"`noise_levels` must be different positive numbers, got {self.noise_levels!r}."
-            )
-        return levels
-
-    def _suited(self, row_shape):
-        """Arguments that suit the rows better than the card's, which are for images.
-
-        The code is narrower than the rows, for a model that else learns to copy, and wide enough
-        for a variational one; and tables have no range.
-        """
-        card, table = registry.card(self.model), len(row_shape) == 1
-        half = min(math.ceil(math.prod(row_shape) / 2), 32)
-        arguments = {}
-        if "latent_dim" in card["kwargs"]:
-            if card["family"] == "undercomplete":
-                arguments["latent_dim"] = min(card["kwargs"]["latent_dim"], half)
-            elif card["family"] == "variational" and table:
-                arguments["latent_dim"] = half
-        if table and card["kwargs"].get("likelihood") == "bernoulli":
-            arguments["likelihood"] = "gaussian"
-        return arguments
-
-    def _held_back(self, count):
-        """How many of the rows are for calibration."""
-        if self.contamination != "auto":
-            return 0
-        wanted = max(round(self.calibration_size * count), calibration.rows_needed(self.fpr))
-        return min(wanted, count // 2)
-
-    def _train(self, model, scaled, target=None):
-        """Train, to reconstruct the rows themselves or a target, and return the steps."""
-        batch_size, count = self.batch_size, len(scaled)
-        if batch_size is None:
-            batch_size, count = even_batches(count)
-        whole = math.ceil(count / batch_size)
-        epochs, steps = self.epochs, whole
-        if epochs is None:
-            trained = not isinstance(self.model, str) and self.model.trained
-            # One epoch of many passes: on small tables most of the time would go between epochs.
-            epochs, steps = 0 if trained else 1, max(whole, _TRAINING_STEPS)
-        if epochs:
-            before = model.epochs_trained
-            model.fit(
-                scaled[:count],  # the others are there by chance
-                None if target is None else target[:count],
-                batch_size=batch_size,
-                epochs=before + epochs,
-                initial_epoch=before,
-                steps_per_epoch=None if steps == whole else steps,
-                verbose=self.verbose,
-            )
-        return epochs * steps
-
-    def _going_on(self):
-        """Whether `fit` goes on with the model that is there.
-
-        Raises:
-            ValueError: arguments that made that model have changed.
-        """
-        if not (self.warm_start and self.built):
-            return False
-        changed = [
-            name
-            for name, value in self._made_with.items()
-            if self._argument(name) is not value and not np.array_equal(self._argument(name), value)
-        ]
-        if changed:
-            raise ValueError(
-                f"`warm_start` goes on with the model that was fitted, but {changed} have changed "
-                "since: put them back, or fit with `warm_start=False`."
-            )
-        return True
-
-    def _argument(self, name):
-        return self.get_params(deep=False)[name]
-
-    def _remember(self, count, held_back):
-        """Note what made the model, and which rows were held back from it."""
-        self._made_with = {name: self._argument(name) for name in self._makers}
-        self._split = [count, held_back]
-
-    def _warn_of_leaks(self, count, held_back):
-        """Rows are divided by number and seed: among others, trained ones may be held back."""
-        if self.contamination == "auto" and self._split != [count, held_back]:
-            warnings.warn(
-                f"The model was trained on {self._split[0] - self._split[1]} of "
-                f"{self._split[0]} rows before; of these {count}, other ones are held back. If any "
-                "of them were trained on, the decision is too strict: `calibrate` with normal rows "
-                "that were not.",
-                stacklevel=4,
-            )
-
-    def _use(self, score):
-        self._score = score
-        self._runner = RowRunner(self.model_)
-
-    def _decide_by(self, own, fpr):
-        if 2 * np.sum(own <= LOWEST) > len(own):
-            raise ValueError(
-                "The model gives no finite errors: its weights or its training have diverged. "
-                "Scale the rows, or train it with a smaller learning rate."
-            )
-        self.calibration_scores_ = own
-        self.offset_ = calibration.threshold(own, fpr)
-        self.provenance_ = {**self.provenance_, "calibrated_on": len(own), "fpr": fpr}
-
-    def _calibrate_with(self, own, fpr, what):
-        """Decide by the scores of normal rows."""
-        own = np.sort(own)
-        needed = calibration.rows_needed(fpr)
-        if len(own) < needed:
-            raise ValueError(
-                f"A false-positive rate of {fpr:g} needs {needed} calibration {what} or more; got "
-                f"{len(own)}."
-            )
-        self._decide_by(own, fpr)
-
-    def _warn_of_few(self, held_back, count, what):
-        needed = calibration.rows_needed(self.fpr)
-        if held_back < needed:
-            warnings.warn(
-                f"Of {count} {what} {held_back} are held back for calibration, but a "
-                f"false-positive rate of {self.fpr:g} needs {needed}: `predict` flags nothing. Fit "
-                f"on {2 * needed} {what} or more, raise `fpr`, `calibrate` with other normal "
-                f"{what}, or set `contamination` to a share of anomalies.",
-                stacklevel=3,
-            )
+    def load_score(self, model: training.Model, config: Mapping[str, Any]) -> Any:
+        """The score of a file, for a model, by what `score.get_config()` had given."""
+        raise NotImplementedError
 
 
-def even_batches(count):
-    """A batch size near 128 and the number of rows, nearly all, that fill such batches.
-
-    A pass whose last batch is smaller takes two programs in place of one.
-    """
-    batches = max(round(count / 128), 1)
-    size = count // batches
-    return size, batches * size
+def columns_of(detector: Detector) -> dict[str, Any]:
+    """What scikit-learn has noted of the columns on a detector, as `Fitted` has it."""
+    known = vars(detector)
+    return {"features": known["n_features_in_"], "feature_names": known.get("feature_names_in_")}
 
 
-def all_or_nothing(method):
-    """A method of a detector that leaves it as it was if it fails, or is interrupted."""
-
-    @wraps(method)
-    def careful(detector, *args, **kwargs):
-        before = dict(detector.__dict__)
-        try:
-            return method(detector, *args, **kwargs)
-        except BaseException:
-            detector.__dict__.clear()
-            detector.__dict__.update(before)
-            raise
-
-    return careful
-
-
-@contextmanager
-def seeded(seed):
-    """Keras draws the seeds of layers from Python's generator, which is put back after."""
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)
-
-
-def rate(name, value):
+def checked_rate(name: str, value: Any) -> float:
     """The number, which must be a rate."""
     if not isinstance(value, numbers.Real) or not 0.0 < value < 1.0:
         raise ValueError(f"`{name}` must be between 0 and 1, got {value!r}.")
     return float(value)
 
 
-def counts(value, least):
+def is_integer(value: Any, least: int) -> bool:
     """Whether it is an integer, `least` or more."""
     return isinstance(value, numbers.Integral) and value >= least
-
-
-def _serialized(arguments):
-    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in arguments.items()}
-    return keras.saving.serialize_keras_object(plain)
 
 
 def _with_tuples(value):
@@ -367,15 +364,3 @@ def _with_tuples(value):
     if isinstance(value, dict):
         return {key: _with_tuples(part) for key, part in value.items()}
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
-
-
-def provenance(steps, trained_on, seed):
-    """What a detector was made with: training steps in all, rows (or points) trained on, seed."""
-    return {
-        "autoencoders": autoencoders.__version__,
-        "keras": keras.__version__,
-        "trained_on": trained_on,
-        "training_steps": steps,
-        "seed": seed,
-        "fitted": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }

@@ -14,12 +14,12 @@ import math
 import numpy as np
 
 
-def rows_needed(rate):
+def rows_needed(rate: float) -> int:
     """The fewest calibration rows with which any row can be flagged at this rate."""
     return math.ceil(_exactly(1.0 / rate)) - 1
 
 
-def threshold(calibration, rate):
+def threshold(calibration: np.ndarray, rate: float) -> float:
     """The score below which a row is flagged: below it, and only there, p ≤ `rate`.
 
     Args:
@@ -33,7 +33,7 @@ def threshold(calibration, rate):
     return float(calibration[rank - 1]) if rank else -math.inf
 
 
-def p_values(calibration, scores):
+def p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """The p-value of each score: `(n,)`.
 
     Args:
@@ -44,7 +44,7 @@ def p_values(calibration, scores):
     return (1 + below) / (len(calibration) + 1)
 
 
-def discoveries(p, rate):
+def discoveries(p: np.ndarray, rate: float) -> np.ndarray:
     """Which p-values the procedure of Benjamini & Hochberg rejects: bool, `(n,)`.
 
     The same as `scipy.stats.false_discovery_control(p) <= rate`, but exact at ties of the bound.
@@ -55,6 +55,6 @@ def discoveries(p, rate):
     return p <= ordered[passed[-1]] if len(passed) else np.zeros(len(p), bool)
 
 
-def _exactly(number):
+def _exactly(number: float) -> float:
     """The number, or the integer that rounding has moved it from: 0.29 · 100 is 29."""
     return round(number) if abs(number - round(number)) < 1e-9 * max(number, 1.0) else number

@@ -1,30 +1,26 @@
 """`AnomalyDetector`: decisions about rows of tables, images and series."""
 
-import copy
 import math
-import tempfile
 import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 
-from autoencoders import registry, zoo
-from autoencoders.anomaly import calibration, rows, scores
-from autoencoders.anomaly.base import (
-    LOWEST,
-    Detector,
-    all_or_nothing,
-    even_batches,
-    provenance,
-    rate,
-    seeded,
-)
+from autoencoders import zoo
+from autoencoders.anomaly import calibration, reading, scores, training
+from autoencoders.anomaly.base import Detector, checked_rate, columns_of
+from autoencoders.anomaly.chunks import chunks
 from autoencoders.anomaly.ensemble import NOISE_LEVELS
+from autoencoders.anomaly.fitted import Fitted, provenance
+from autoencoders.anomaly.reading import Rows
 from autoencoders.anomaly.scaling import Scaler
+from autoencoders.anomaly.training import Model, RandomDivision, ScaledRows
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.serialization import PACKAGE
-from autoencoders.training.backend import needs_tensorflow
 from autoencoders.training.row_runner import RowRunner
 
 
@@ -74,26 +70,27 @@ class AnomalyDetector(Detector):
         row_shape_: Shape of a row.
         n_features_in_, feature_names_in_: As in scikit-learn.
         provenance_: What it was made with: versions, rows, steps, seed, calibration, time.
+        fitted_: All of this as one value (see `anomaly.fitted.Fitted`).
     """
 
-    _makers = (*Detector._makers, "score")
+    frozen_arguments = (*Detector.frozen_arguments, "score")
 
     def __init__(
         self,
-        model="denoising_mlp",
+        model: str | Autoencoder = "denoising_mlp",
         *,
-        score="auto",
-        contamination="auto",
-        fpr=0.05,
-        scaler="auto",
-        epochs=None,
-        batch_size=None,
-        noise_levels=NOISE_LEVELS,
-        model_params=None,
-        calibration_size=0.1,
-        warm_start=False,
-        verbose=0,
-        random_state=None,
+        score: str | Sequence[str] = "auto",
+        contamination: str | float = "auto",
+        fpr: float = 0.05,
+        scaler: str | None = "auto",
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        noise_levels: ArrayLike = NOISE_LEVELS,
+        model_params: Mapping[str, Any] | None = None,
+        calibration_size: float = 0.1,
+        warm_start: bool = False,
+        verbose: int = 0,
+        random_state: Any = None,
     ):
         self.model = model
         self.score = score
@@ -110,23 +107,21 @@ class AnomalyDetector(Detector):
         self.random_state = random_state
 
     @property
-    def score(self):
+    def score(self) -> Any:
         """The method that scikit-learn knows by this name; `get_params` gives the argument."""
         return self._mean_score
 
     @score.setter
-    def score(self, value):
+    def score(self, value: str | Sequence[str]) -> None:
         self.__dict__["score"] = value
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The arguments of the constructor, as in scikit-learn."""
         return {**super().get_params(deep), "score": self.__dict__["score"]}
 
     # Fitting --------------------------------------------------------------------------------------
 
-    @all_or_nothing
-    @needs_tensorflow
-    def fit(self, X, y=None):
+    def fit(self, X: Rows, y: Any = None) -> Self:
         """Train on rows that are (nearly all) normal, and find the score that tells anomalies.
 
         Args:
@@ -138,48 +133,11 @@ class AnomalyDetector(Detector):
             The detector.
 
         Raises:
-            ValueError: rows that are no finite numbers, fewer than two, or bad arguments.
+            ValueError: rows that are not finite numbers, fewer than two, or bad arguments.
         """
-        self._check_arguments()
-        going_on = self._going_on()
-        with tempfile.TemporaryDirectory() as folder:
-            if rows.is_pipeline(X):
-                X = rows.spool(rows.batches(X), folder)
-            X = self._array(X, reset=not going_on, ensure_min_samples=2)
-            count, held_back = len(X), self._held_back(len(X))
-            if going_on:
-                self._warn_of_leaks(count, held_back)
-                name, seed, scaler = self._score_name, self._seed, self._scaler
-                model, steps = copy.deepcopy(self.model_), self.provenance_["training_steps"]
-            else:
-                name, seed, scaler, steps = self._wanted_score(), self._draw_seed(), None, 0
-                model = self._new_model(X, name, seed)
-            order = np.random.default_rng(seed).permutation(count)
-            calibrating, training = np.sort(order[:held_back]), _in_order(order[held_back:])
-            if scaler is None:
-                parts = rows.chunks(X, training)
-                scaler = Scaler.fit(self._scaler_name(model), parts, model.mask_value)
-            scaled = (scaler(part) for part in rows.chunks(X, training))
-            scaled = rows.spool(scaled, folder) if rows.is_mapped(X) else np.concatenate([*scaled])
-            steps += self._train(model, scaled)
-            score, runner = scores.get(name, model), RowRunner(model)
-            score.learn(lambda name, function: _in_chunks(runner, name, function, scaled))
-            self.row_shape_, self._score_name = X.shape[1:], name
-            self.model_, self._scaler, self._seed = model, scaler, seed
-            self._use(score)
-            self._remember(count, held_back)
-            self.calibration_scores_ = None
-            self.provenance_ = provenance(steps, len(training), seed)
-            if self.contamination == "auto":
-                self._decide_by(np.sort(self._scores(rows.chunks(X, calibrating))), self.fpr)
-                self._warn_of_few(held_back, count, "rows")
-            else:
-                own = -np.concatenate([*_in_chunks(runner, "score", score.of, scaled)])
-                self.offset_ = float(np.percentile(own, 100.0 * self.contamination))
-        return self
+        return super().fit(X)
 
-    @all_or_nothing
-    def calibrate(self, X_normal, *, fpr=None):
+    def calibrate(self, X_normal: Rows, *, fpr: float | None = None) -> Self:
         """Find the threshold anew, from normal rows that the detector was not trained on.
 
         A detector that was given an `Autoencoder` may be calibrated without `fit`: it then uses
@@ -195,15 +153,16 @@ class AnomalyDetector(Detector):
         Raises:
             ValueError: too few rows for that rate, or a detector that needs `fit` first.
         """
-        fpr = rate("fpr", self.fpr if fpr is None else fpr)
-        if not self.built:
-            self._adopt(X_normal)
-        self._calibrate_with(self.score_samples(X_normal), fpr, "rows")
-        return self
+        fpr = checked_rate("fpr", self.fpr if fpr is None else fpr)
+        if self.built:
+            fitted, parts = self.fitted_, reading.checked_chunks(X_normal, self)
+        else:
+            fitted, parts = self._adopted(X_normal)
+        return self.calibrate_by(fitted, _row_scores(fitted, parts), fpr)
 
     # Judging --------------------------------------------------------------------------------------
 
-    def score_samples(self, X):
+    def score_samples(self, X: Rows) -> np.ndarray:
         """The score of each row: high for normal rows. It depends on that row alone.
 
         Args:
@@ -214,21 +173,20 @@ class AnomalyDetector(Detector):
             `(n,)`.
 
         Raises:
-            ValueError: NaN, infinity, another width, or no numbers.
+            ValueError: NaN, infinity, another width, or values that are not numbers.
             NotFittedError: there is no detector yet.
         """
-        check_is_fitted(self)
-        return self._scores(self._chunks(X))
+        return _row_scores(self.fitted_, reading.checked_chunks(X, self))
 
     def _mean_score(self, X, y=None):
         """The mean of `score_samples`, as scikit-learn's density models have it."""
         return float(self.score_samples(X).mean())
 
-    def decision_function(self, X):
+    def decision_function(self, X: Rows) -> np.ndarray:
         """The score less `offset_`: negative for anomalies; `(n,)`."""
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X, *, fdr=None):
+    def predict(self, X: Rows, *, fdr: float | None = None) -> np.ndarray:
         """1 for normal rows, −1 for anomalies: integers `(n,)`.
 
         Args:
@@ -243,20 +201,12 @@ class AnomalyDetector(Detector):
         if fdr is None:
             return np.where(self.decision_function(X) < 0, -1, 1)
         p = self.p_values(X)
-        found = calibration.discoveries(p, rate("fdr", fdr))
-        lowest = 1.0 / (len(self.calibration_scores_) + 1)
-        if len(p) and not found.any() and p.min() <= lowest:
-            count = int(np.sum(p <= lowest))
-            needed = math.ceil(len(p) / (count * fdr)) - 1
-            warnings.warn(
-                f"{count} of {len(p)} rows score below all {len(self.calibration_scores_)} "
-                f"calibration rows, but to flag so few at a false-discovery rate of {fdr:g} takes "
-                f"{needed} calibration rows: nothing is flagged. `calibrate` with more of them.",
-                stacklevel=2,
-            )
+        found = calibration.discoveries(p, checked_rate("fdr", fdr))
+        if len(p) and not found.any():
+            _warn_of_few_compared(p, len(self.calibration_scores_), fdr)
         return np.where(found, -1, 1)
 
-    def p_values(self, X):
+    def p_values(self, X: Rows) -> np.ndarray:
         """The conformal p-value of each row: how probable a score as low is for a normal row.
 
         Args:
@@ -268,7 +218,6 @@ class AnomalyDetector(Detector):
         Raises:
             ValueError: as `score_samples` does; or the detector was not calibrated.
         """
-        check_is_fitted(self)
         if self.calibration_scores_ is None:
             raise ValueError(
                 "p-values need calibration rows: fit with `contamination='auto'`, or call "
@@ -276,7 +225,7 @@ class AnomalyDetector(Detector):
             )
         return calibration.p_values(self.calibration_scores_, self.score_samples(X))
 
-    def explain(self, X):
+    def explain(self, X: Rows) -> np.ndarray:
         """What each feature adds to the score: below 0 for what makes a row anomalous.
 
         Args:
@@ -288,170 +237,139 @@ class AnomalyDetector(Detector):
         Raises:
             ValueError: as `score_samples` does; or the score is not a sum over features.
         """
-        check_is_fitted(self)
-        if not self._score.decomposes:
+        fitted = self.fitted_
+        score = fitted.score
+        if not score.decomposes:
             raise ValueError(
-                f"The score {self._score_name!r} is not a sum over features: it is of the latent "
+                f"The score {score.name!r} is not a sum over features: it is of the latent "
                 "code. 'multi_scale', 'reconstruction_error' and 'reconstruction_probability' are."
             )
-        parts = [
-            self._runner.run("contributions", self._score.contributions, self._scaler(part))
-            for part in self._chunks(X)
-        ]
-        return -np.concatenate(parts) if parts else np.empty((0, *self.row_shape_))
-
-    def _scores(self, parts):
-        found = [self._runner.run("score", self._score.of, self._scaler(part)) for part in parts]
-        if not found:
-            raise ValueError("There are no rows to score.")
-        return np.maximum(np.nan_to_num(-np.concatenate(found), nan=LOWEST), LOWEST)
-
-    def _chunks(self, X):
-        if not rows.is_pipeline(X):
-            yield from rows.chunks(self._array(X, reset=False))
-            return
-        for part in rows.batches(X):
-            self._check_row_shape(part)
-            yield part
+        parts = reading.checked_chunks(X, self)
+        found = _run(fitted, "contributions", score.contributions, parts)
+        return -np.concatenate(found) if found else np.empty((0, *fitted.row_shape))
 
     # Parts of fitting -----------------------------------------------------------------------------
 
-    def _check_arguments(self):
+    def check_arguments(self) -> None:
+        """Raise a ValueError or TypeError that names an argument which cannot be."""
         if not isinstance(self.model, (str, Autoencoder)):
             raise TypeError(
                 f"`model` must be the name of a zoo model or an `Autoencoder`, got {self.model!r}."
             )
-        super()._check_arguments()
+        super().check_arguments()
         scores.check(self._wanted_score())
         if not isinstance(self.model, str) and self.model_params:
             raise ValueError("`model_params` are for a zoo model's name; this model is built.")
 
-    def _array(self, X, reset, **options):
-        """X as scikit-learn checks it."""
-        X = validate_data(self, X, reset=reset, allow_nd=True, dtype="numeric", **options)
-        if not reset:
-            self._check_row_shape(X)
-        return X
+    def read(self, X: Rows, columns: Detector, folder: str) -> list[np.ndarray]:
+        """One array, of all rows."""
+        return [reading.read(X, columns, folder, known=columns is self)]
 
-    def _check_row_shape(self, X):
-        if tuple(X.shape[1:]) != tuple(self.row_shape_):
-            raise ValueError(
-                f"Rows have shape {tuple(X.shape[1:])}, but the detector was fitted on rows of "
-                f"shape {tuple(self.row_shape_)}."
-            )
+    def divide(self, rows: list[np.ndarray], held_back: int, seed: int) -> RandomDivision:
+        """Rows drawn by chance are held back."""
+        (x,) = rows
+        return RandomDivision.drawn(x, held_back, seed)
 
-    def _new_model(self, X, name, seed):
+    def new_model(self, division: RandomDivision, seed: int) -> Model:
         """The model to train: of the zoo, or a copy of the one that was given."""
+        name = self._wanted_score()
         if not isinstance(self.model, str):
-            if name == "multi_scale":
-                raise ValueError(
-                    "'multi_scale' trains networks of its own: pass the name of a zoo model, or "
-                    "choose another `score` for this one."
-                )
-            model = self._checked_model(copy.deepcopy(self.model), X, name)
-            if model.trained and not self.epochs and self.contamination == "auto":
-                warnings.warn(
-                    f"{model.name!r} was trained before, and `fit` trains it no more. If it was "
-                    "trained on any of these rows, the decision is too strict: `calibrate` with "
-                    "normal rows that it has not seen.",
-                    stacklevel=5,
-                )
-            return model
+            fresh = bool(self.epochs) or self.contamination != "auto"
+            return training.copied_model(self.model, division.rows, name, warn=not fresh)
+        shape = division.row_shape
+        arguments = training.model_arguments(
+            self.model, shape, self.model_params, table=len(shape) == 1
+        )
         if name == "multi_scale":
-            return self._new_ensemble(X.shape[1:], seed)
-        with seeded(seed):
-            model = zoo.get(self.model, **self._model_arguments(X.shape[1:]))
-        return self._checked_model(model, X, name)
+            return training.new_ensemble(self.model, self.noise_levels, arguments, seed)
+        with training.seeded(seed):
+            model = zoo.get(self.model, **arguments)
+        return training.checked_model(model, division.rows, name)
 
-    def _checked_model(self, model, X, name):
-        """The model, if it can have rows like X and this score."""
-        model.ensure_built(X)
-        if model.labels is not None:
-            raise ValueError(f"{model.name!r} takes labels, which rows to be judged do not have.")
-        model.expectation.spec("float32", X.shape, "X")
-        scores.get(name, model)  # complains of what the model lacks
-        if not model.compiled:
-            model.compile("adam")
-        return model
+    def epochs_to_train(self) -> int | None:
+        """None for as many as small networks need; 0 for a given model that is trained already."""
+        trained = not isinstance(self.model, str) and self.model.trained
+        return 0 if trained and self.epochs is None else self.epochs
 
-    def _new_score(self, model):
-        return scores.get(self._score_name, model)
-
-    def _wanted_score(self):
-        """What `score` means for this model."""
-        score = self._argument("score")
-        if score != "auto":
-            return tuple(score) if isinstance(score, list) else score
-        named = isinstance(self.model, str)
-        denoising = named and registry.card(self.model)["family"] == "denoising"
-        return "multi_scale" if denoising else "reconstruction_error"
-
-    def _scaler_name(self, model):
+    def scaler_name(self, model: Model) -> str | None:
+        """What `scaler` means for this model."""
         if self.scaler != "auto":
             return self.scaler
         if not isinstance(self.model, str):
             return None
-        return "minmax" if _bounded(model) else "standard"
+        return "minmax" if training.is_bounded(model) else "standard"
 
-    def _adopt(self, X):
-        """Use a copy of the given `Autoencoder` as it is."""
-        self._check_arguments()
+    def new_score(self, model: Model, earlier: Fitted | None) -> scores.Score:
+        """The score that `score` means; or the one that the model was fitted with."""
+        return scores.get(earlier.score.name if earlier else self._wanted_score(), model)
+
+    def load_score(self, model: Model, config: Mapping[str, Any]) -> scores.Score:
+        """The score that a file names."""
+        return scores.get(config["score"], model)
+
+    def _wanted_score(self):
+        return scores.wanted(self.argument("score"), self.model)
+
+    def learn(self, fitted: Fitted, division: RandomDivision, examples: ScaledRows) -> np.ndarray:
+        """Let the score learn from the rows that the model was trained on."""
+
+        def over_rows(name, function):
+            for part in chunks(examples.inputs):
+                yield fitted.runner.run(name, function, np.asarray(part))
+
+        score = fitted.score
+        score.learn(over_rows)
+        if self.contamination == "auto":
+            return _row_scores(fitted, chunks(division.rows, division.held_back))
+        return -np.concatenate([*over_rows("score", score.of)])
+
+    def _adopted(self, X):
+        """What fitting would give for the given `Autoencoder` as it is; and the rows of X."""
+        self.check_arguments()
         if isinstance(self.model, str):
             check_is_fitted(self)
-        if rows.is_pipeline(X):
-            raise ValueError("Calibrate a model that was not fitted here with an array of rows.")
-        X = self._array(X, reset=True)
-        name = self._wanted_score()
-        model = self._checked_model(copy.deepcopy(self.model), X, name)
-        score = scores.get(name, model)
-        if score.needs_statistics or self.scaler not in (None, "auto"):
-            raise ValueError(
-                f"The score {name!r} or the scaler learns from training rows: call `fit` first, "
-                "with `epochs=0` to leave the model as it is."
-            )
-        for part in rows.chunks(X):  # in the model's units and range
-            model.expectation.array(part.astype("float32"), "X_normal", target=True)
-        self.model_, self._score_name = model, name
-        self._scaler, self._seed = Scaler.fit(None, ()), self._draw_seed()
-        self.row_shape_ = X.shape[1:]
-        self._remember(0, 0)
-        self.calibration_scores_, self.offset_ = None, -math.inf
-        self.provenance_ = provenance(0, 0, self._seed)
-        self._use(score)
-
-    # Saving ---------------------------------------------------------------------------------------
-
-    def get_config(self):
-        """The arguments of the constructor; of a fitted detector the networks, too."""
-        config = super().get_config()
-        if self.built:
-            config["fitted"]["score"] = self._score_name
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        """The inverse of `get_config`; the arrays come with the weights."""
-        detector = super().from_config(config)
-        if detector.built:
-            name = config["fitted"]["score"]
-            detector._score_name = name if isinstance(name, str) else tuple(name)
-        return detector
+        columns = self.blank()
+        x = reading.read_array(X, columns)
+        model, score = training.adopted(self.model, x, self._wanted_score(), self.scaler)
+        seed = self.draw_seed()
+        fitted = Fitted(
+            model=model,
+            scaler=Scaler.fit(None, ()),
+            score=score,
+            runner=RowRunner(model),
+            row_shape=x.shape[1:],
+            **columns_of(columns),
+            seed=seed,
+            split=(0, 0),
+            made_with=self.made_with(),
+            provenance=provenance(0, 0, seed),
+        )
+        return fitted, chunks(x)
 
 
-def _in_order(indices):
-    """Indices from random order: those that fill batches in their own, behind them the rest."""
-    _, count = even_batches(len(indices))
-    return np.concatenate([np.sort(indices[:count]), np.sort(indices[count:])])
+def _run(fitted, name, function, parts):
+    """What a function of the score gives for rows that come in parts."""
+    return [fitted.runner.run(name, function, fitted.scaler(part)) for part in parts]
 
 
-def _bounded(model):
-    """Whether the model's reconstructions have a range."""
-    model = getattr(model, "members", [model])[0]
-    last = [layer for layer in getattr(model.decoder, "layers", ()) if hasattr(layer, "activation")]
-    squashed = bool(last) and last[-1].activation is keras.activations.sigmoid
-    return squashed or bool(np.isfinite([model.expectation.low, model.expectation.high]).any())
+def _row_scores(fitted, parts):
+    """The scores of rows that come in parts: `(n,)`, finite."""
+    found = _run(fitted, "score", fitted.score.of, parts)
+    if not found:
+        raise ValueError("There are no rows to score.")
+    lowest = scores.LOWEST
+    return np.maximum(np.nan_to_num(-np.concatenate(found), nan=lowest), lowest)
 
 
-def _in_chunks(runner, name, function, scaled):
-    for part in rows.chunks(scaled):
-        yield runner.run(name, function, np.asarray(part))
+def _warn_of_few_compared(p, compared, fdr):
+    """Warn if rows below all calibration rows are not flagged because these are too few."""
+    lowest = 1.0 / (compared + 1)
+    if p.min() <= lowest:
+        count = int(np.sum(p <= lowest))
+        needed = math.ceil(len(p) / (count * fdr)) - 1
+        warnings.warn(
+            f"{count} of {len(p)} rows score below all {compared} "
+            f"calibration rows, but to flag so few at a false-discovery rate of {fdr:g} takes "
+            f"{needed} calibration rows: nothing is flagged. `calibrate` with more of them.",
+            stacklevel=3,
+        )

@@ -1,17 +1,21 @@
 """`DenoisingEnsemble`: one denoising autoencoder per noise level, trained together."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
 import keras
 import numpy as np
 from keras import ops
 
 from autoencoders import zoo
+from autoencoders.autoencoder import Autoencoder
 from autoencoders.layers import GaussianNoise
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.phased_model import PhasedModel
 from autoencoders.training.step import Phase
 
-# A column's standard deviation, above which noise hides all there is, and its halves: the finer
-# structure.
+# The first level is a column's standard deviation: stronger noise would hide all that there is to
+# learn. Each further level is half of the one before, and shows finer structure.
 NOISE_LEVELS = (1.0, 0.5, 0.25, 0.125, 0.0625)
 
 _NOISE_SEED = 0
@@ -33,12 +37,12 @@ class DenoisingEnsemble(PhasedModel):
         members: `Autoencoder`s for rows of one shape, with names of their own.
     """
 
-    def __init__(self, members, **kwargs):
+    def __init__(self, members: Iterable[Autoencoder], **kwargs: Any):
         super().__init__(**kwargs)
         self.members = list(members)
 
     @classmethod
-    def of(cls, name, noise_levels, **arguments):
+    def of(cls, name: str, noise_levels: Iterable[float], **arguments: Any) -> Self:
         """An ensemble of the zoo's model `name`, not compiled.
 
         Args:
@@ -63,7 +67,7 @@ class DenoisingEnsemble(PhasedModel):
         ensemble.build((None, *members[0].row_shape))
         return ensemble
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Build the members, for inputs of shape `(batch, *input_shape)`."""
         for member in self.members:
             if not member.built:
@@ -75,11 +79,11 @@ class DenoisingEnsemble(PhasedModel):
             member.find_layer_losses()
         super()._prepare()
 
-    def call(self, x, training=None):
+    def call(self, x: Any, training: bool | None = None) -> Any:
         """The mean of the members' reconstructions of x."""
         return ops.mean(ops.stack([m(x, training=training) for m in self.members]), axis=0)
 
-    def squared_errors(self, x):
+    def squared_errors(self, x: Any) -> Any:
         """Each member's squared errors: `(batch, *row_shape)` to `(batch, members, *row_shape)`.
 
         The mean over three reconstructions: of the row as it is, and with noise of the member's
@@ -98,7 +102,7 @@ class DenoisingEnsemble(PhasedModel):
         return ops.stack(errors, axis=1)
 
     @property
-    def phases(self):
+    def phases(self) -> list[Phase]:
         """One phase over all members."""
         terms = tuple(_term(m, name) for m in self.members for name in m.reconstruction_terms)
         measures = tuple(_term(m, name) for m in self.members for name in m.reconstruction_measures)
@@ -114,40 +118,40 @@ class DenoisingEnsemble(PhasedModel):
         }
 
     @property
-    def expectation(self):
-        """That of each member."""
+    def expectation(self) -> Any:
+        """What is expected of rows; it is the same for all members."""
         return self.members[0].expectation
 
     @property
-    def known_input_shape(self):
-        """That of each member."""
+    def known_input_shape(self) -> tuple[int | None, ...] | None:
+        """Shape of the input, as far as the members know it before they are built."""
         return self.members[0].known_input_shape
 
     @property
-    def row_shape(self):
+    def row_shape(self) -> tuple[int | None, ...]:
         """Shape of one row of the input."""
         return self.members[0].row_shape
 
     @property
-    def mask_value(self):
+    def mask_value(self) -> float | None:
         """What stands for padding, as in `Autoencoder`."""
         return self.members[0].mask_value
 
-    def padding_mask(self, x):
-        """Where the steps of series are no padding, as in `Autoencoder`."""
+    def padding_mask(self, x: Any) -> Any:
+        """Which steps of series are not padding, as in `Autoencoder`; None without padding."""
         return self.members[0].padding_mask(x)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The members, serialised."""
         members = [keras.saving.serialize_keras_object(member) for member in self.members]
         return {**super().get_config(), "members": members}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The inverse of `get_config`."""
         members = [keras.saving.deserialize_keras_object(member) for member in config["members"]]
         return cls(**{**config, "members": members})
 
 
-def _term(member, name):
+def _term(member: Autoencoder, name: str) -> str:
     return f"{member.name}_{name}"

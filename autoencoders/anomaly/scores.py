@@ -6,13 +6,15 @@ alone: samples of a posterior are drawn with the same noise for every row.
 """
 
 import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
 
+from autoencoders import registry
 from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.distributions.priors import described
-from autoencoders.registry import unknown
 
 # Draws of the latent code behind an expected likelihood, and the seed of their noise. Its mean is
 # exactly 0 and its variance 1, since the draws' error does not average out over rows.
@@ -22,6 +24,13 @@ _LARGEST_LOG_VARIANCE = 30.0
 
 # Nats for each unit by which a value lies outside the range that its likelihood has.
 _OUTSIDE = 100.0
+
+# The score of a row whose error is beyond all numbers: no row is less normal.
+LOWEST = -float(np.finfo("float32").max)
+
+# Runs a function of a batch of rows, under a name, over all training rows; and yields its results
+# for some rows at a time, as NumPy arrays.
+OverRows = Callable[[str, Callable[[Any], Any]], Iterable[np.ndarray]]
 
 # Mean squared errors below this, in standardised units, are the arithmetic's, not the data's.
 TINY = 1e-8
@@ -38,17 +47,21 @@ class Score:
         model: The trained `Autoencoder` (or `DenoisingEnsemble`).
 
     Attributes:
+        name: What detectors are told to have this score; of a sum, the names of its parts.
+        needs_statistics: Whether there is something to learn.
+        decomposes: Whether there are `contributions`.
         statistics: Arrays by name: all that was learnt.
     """
 
+    name: str | tuple[str, ...]
     needs_statistics = False
     decomposes = True
 
-    def __init__(self, model):
+    def __init__(self, model: Any):
         self.model = model
         self.statistics = {}
 
-    def learn(self, over_rows):
+    def learn(self, over_rows: OverRows) -> None:
         """Learn statistics of the training rows.
 
         Args:
@@ -56,9 +69,17 @@ class Score:
                 chunks of rows, as NumPy arrays.
         """
 
-    def contributions(self, x):
+    def of(self, x: Any) -> Any:
+        """The score of each row, `(batch,)`."""
+        raise NotImplementedError
+
+    def contributions(self, x: Any) -> Any:
         """What each feature adds to the score; `decomposes` says whether it can be told."""
         raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """What a detector's file says of its score, beside the statistics."""
+        return {"score": self.name}
 
 
 class ReconstructionError(Score):
@@ -68,11 +89,13 @@ class ReconstructionError(Score):
     (MLSDA 2014).
     """
 
-    def of(self, x):
+    name = "reconstruction_error"
+
+    def of(self, x: Any) -> Any:
         """The mean squared error of each row."""
         return _sum(self.contributions(x))
 
-    def contributions(self, x):
+    def contributions(self, x: Any) -> Any:
         """Its squared errors, each divided by their number."""
         return _double(ops.square(x - self.model(x))) / _divisor(self.model, x, rank=len(x.shape))
 
@@ -87,9 +110,10 @@ class MultiScale(Score):
     (e − b) · log(E / B) / (E − B), which adds up exactly.
     """
 
+    name = "multi_scale"
     needs_statistics = True
 
-    def learn(self, over_rows):
+    def learn(self, over_rows: OverRows) -> None:
         """Learn the mean error of each feature, and the spread of log E, at each level."""
         total, logs = 0.0, []
         for errors in over_rows("squared errors", self._errors):
@@ -109,7 +133,7 @@ class MultiScale(Score):
         divisor = _divisor(self.model, x, rank=len(errors.shape))
         return errors / divisor + TINY / math.prod(errors.shape[2:])
 
-    def of(self, x):
+    def of(self, x: Any) -> Any:
         """The sum of the standardised logarithms."""
         errors = self._errors(x)
         errors = ops.sum(ops.reshape(errors, (*ops.shape(errors)[:2], -1)), axis=-1)
@@ -117,7 +141,7 @@ class MultiScale(Score):
         base = base.reshape(len(base), -1).sum(axis=-1)
         return ops.sum(ops.log(errors / base) / self.statistics["spread"], axis=-1)
 
-    def contributions(self, x):
+    def contributions(self, x: Any) -> Any:
         """Each feature's shares, added over the levels."""
         errors, mean = self._errors(x), self.statistics["mean_error"]
         axes = tuple(range(2, len(errors.shape)))
@@ -134,19 +158,21 @@ class ReconstructionProbability(Score):
     (SNU Data Mining Center, 2015). A model without a posterior has one code for each row.
     """
 
-    def __init__(self, model):
+    name = "reconstruction_probability"
+
+    def __init__(self, model: Any):
         super().__init__(model)
-        if getattr(model, "likelihood", None) is None:
+        if model.likelihood is None:
             raise ValueError(
                 f"{model.name!r} has no likelihood, so rows have no probability: build it with "
                 "`likelihood=...`, or choose a model that has one, or another `score`."
             )
 
-    def of(self, x):
+    def of(self, x: Any) -> Any:
         """The negative log-likelihood of each row, in nats."""
         return _sum(self.contributions(x))
 
-    def contributions(self, x):
+    def contributions(self, x: Any) -> Any:
         """The negative log-likelihood of each element, in nats."""
         codes = [z for z, *_ in _draws(self.model, x)] if _variational(self.model) else None
         codes = codes or [self.model.encode(x)]
@@ -170,9 +196,10 @@ class NegativeELBO(ReconstructionProbability):
     had in training.
     """
 
+    name = "elbo"
     decomposes = False
 
-    def __init__(self, model):
+    def __init__(self, model: Any):
         super().__init__(model)
         if not _variational(model) or not _has_kl(described(model.bottleneck.prior)):
             raise ValueError(
@@ -180,7 +207,7 @@ class NegativeELBO(ReconstructionProbability):
                 "ELBO: choose a variational model, or another `score`."
             )
 
-    def of(self, x):
+    def of(self, x: Any) -> Any:
         """The bound of each row, in nats."""
         prior = described(self.model.bottleneck.prior)
         drawn = list(_draws(self.model, x))
@@ -202,10 +229,11 @@ class Mahalanobis(Score):
     do, so that there is an inverse however few the rows.
     """
 
+    name = "mahalanobis"
     needs_statistics = True
     decomposes = False
 
-    def learn(self, over_rows):
+    def learn(self, over_rows: OverRows) -> None:
         """Learn the codes' mean and covariance."""
         from sklearn.covariance import LedoitWolf
 
@@ -220,7 +248,7 @@ class Mahalanobis(Score):
         codes = self.model.encode(x)
         return _double(ops.reshape(codes, (ops.shape(codes)[0], -1)))
 
-    def of(self, x):
+    def of(self, x: Any) -> Any:
         """The squared distance of each row."""
         distance = self._codes(x) - self.statistics["location"]
         return ops.sum(ops.square(distance @ self.statistics["whitening"]), axis=-1)
@@ -231,15 +259,16 @@ class Sum(Score):
 
     needs_statistics = True
 
-    def __init__(self, model, parts):
+    def __init__(self, model: Any, parts: Sequence[Score]):
         self._parts = parts
         self._scales = None
         super().__init__(model)
+        self.name = tuple(part.name for part in parts)
         self.decomposes = all(part.decomposes for part in parts)
 
     @property
-    def statistics(self):
-        """Those of the parts, under their numbers, and the standard deviations."""
+    def statistics(self) -> dict[str, np.ndarray]:
+        """The parts' statistics, under their numbers, and the standard deviations."""
         if self._scales is None:
             return {}
         parts = enumerate(self._parts)
@@ -247,7 +276,7 @@ class Sum(Score):
         return {"scales": self._scales, **own}
 
     @statistics.setter
-    def statistics(self, values):
+    def statistics(self, values: dict[str, np.ndarray]) -> None:
         self._scales = values.get("scales")
         for number, part in enumerate(self._parts):
             start = f"{number}_"
@@ -257,7 +286,7 @@ class Sum(Score):
                 if name.startswith(start)
             }
 
-    def learn(self, over_rows):
+    def learn(self, over_rows: OverRows) -> None:
         """Learn the parts' statistics and standard deviations."""
         scales = []
         for number, part in enumerate(self._parts):
@@ -266,13 +295,13 @@ class Sum(Score):
             scales.append(spread if spread > 1e-12 else 1.0)
         self._scales = np.array(scales)
 
-    def of(self, x):
+    def of(self, x: Any) -> Any:
         """The sum for each row."""
         return sum(
             part.of(x) / scale for part, scale in zip(self._parts, self._scales, strict=True)
         )
 
-    def contributions(self, x):
+    def contributions(self, x: Any) -> Any:
         """The parts' contributions, added."""
         return sum(
             part.contributions(x) / scale
@@ -280,28 +309,31 @@ class Sum(Score):
         )
 
 
-SCORES = {
-    "multi_scale": MultiScale,
-    "reconstruction_error": ReconstructionError,
-    "reconstruction_probability": ReconstructionProbability,
-    "elbo": NegativeELBO,
-    "mahalanobis": Mahalanobis,
-}
+_KINDS = (MultiScale, ReconstructionError, ReconstructionProbability, NegativeELBO, Mahalanobis)
+SCORES = {kind.name: kind for kind in _KINDS}
 
 
-def check(score):
+def check(score: Any) -> None:
     """Raise a ValueError unless it is the name of a score, or a tuple of names."""
     names = (score,) if isinstance(score, str) else score
     if not isinstance(names, (list, tuple)) or not names:
         raise ValueError(f"`score` must be the name of a score or a tuple of them, got {score!r}.")
     for name in names:
         if name not in SCORES:
-            raise ValueError(unknown("score", name, SCORES))
+            raise ValueError(registry.unknown("score", name, SCORES))
     if len(names) > 1 and "multi_scale" in names:
         raise ValueError("The `score` 'multi_scale' has networks of its own: no sum with others.")
 
 
-def get(score, model):
+def wanted(score: Any, model: Any) -> Any:
+    """What a detector's argument `score` means for its `model`, a name of the zoo or a model."""
+    if score != "auto":
+        return tuple(score) if isinstance(score, list) else score
+    denoising = isinstance(model, str) and registry.card(model)["family"] == "denoising"
+    return MultiScale.name if denoising else ReconstructionError.name
+
+
+def get(score: str | Sequence[str], model: Any) -> Score:
     """The score of this name for a model; or, of several names, their sum.
 
     Raises:
@@ -313,7 +345,7 @@ def get(score, model):
     return parts[0] if isinstance(score, str) else Sum(model, parts)
 
 
-def log_slope(error, base):
+def log_slope(error: Any, base: Any) -> Any:
     """log(E / B) / (E − B), which is 1 / B where both are equal, at double precision."""
     excess = error / base - 1.0
     near = ops.abs(excess) < 1e-6
@@ -349,10 +381,10 @@ def _has_kl(prior):
     return prior.has_density or prior.kl(one, one) is not None
 
 
-def _draws(model, x):
+def _draws(model: Any, x: Any) -> Iterator[tuple[Any, DiagonalGaussian]]:
     """Codes drawn from the posterior, the same noise for all rows; and the posterior."""
     mean, log_variance = model.posterior(x)
-    # Far from all that it has learnt, a network's log-variance is beyond what has an exponential.
+    # Far from all that it has learnt, a network's log-variance may be too large to exponentiate.
     log_variance = ops.clip(log_variance, -_LARGEST_LOG_VARIANCE, _LARGEST_LOG_VARIANCE)
     half = np.random.default_rng(_NOISE_SEED).standard_normal((_DRAWS // 2, *mean.shape[1:]))
     noise = np.concatenate([half, -half]) / np.sqrt(np.mean(half**2, axis=0))
