@@ -5,12 +5,19 @@ within programs symbolic ones, and most functions take NumPy arrays as well. `Te
 argument or a result is one of them; its shape stands in the docstring.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Tensor = Any
 
 # What Keras's `fit` takes as rows: arrays, data frames, `tf.data` pipelines, generators, ...
 Data = Any
+
+# One number of units, or those of several layers in order.
+Sizes = int | Sequence[int]
+
+# An activation by name or itself.
+Activation = str | Callable[..., Any] | None
 
 # The shape of a row or a batch; None for a size that is left open.
 Shape = tuple[int | None, ...]

@@ -11,6 +11,7 @@ from autoencoders.autoencoder import Autoencoder
 from autoencoders.layers import corruption as corruptions
 from autoencoders.networks import Architecture
 from autoencoders.registry import register
+from autoencoders.types import Activation
 
 
 @register
@@ -20,7 +21,7 @@ def denoising_ae(
     *,
     corruption: str | keras.Layer | None = "gaussian",
     noise: float = 0.3,
-    output: str = "linear",
+    output: Activation = "linear",
     name: str = "denoising_ae",
 ) -> Autoencoder:
     """Denoising autoencoder.

@@ -18,8 +18,6 @@ The terms are sums over code units and means over rows. A weight that the papers
 squared error summed over features is as many times smaller here as a row has features.
 """
 
-from collections.abc import Sequence
-
 import keras
 from keras import ops
 
@@ -27,6 +25,7 @@ from autoencoders import layers
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.networks import MLP, Architecture, Conv, Recurrent, Recursive
 from autoencoders.registry import register
+from autoencoders.types import Activation, Sizes
 
 
 @register
@@ -36,8 +35,8 @@ def sparse_ae(
     *,
     l1: float = 1e-4,
     l2: float = 0.0,
-    code_activation: str = "relu",
-    output: str = "linear",
+    code_activation: Activation = "relu",
+    output: Activation = "linear",
     name: str = "sparse_ae",
 ) -> Autoencoder:
     """Autoencoder with a penalty on the activity of its code.
@@ -61,7 +60,7 @@ def kl_sparse_ae(
     *,
     sparsity: float = 0.05,
     weight: float = 0.01,
-    output: str = "linear",
+    output: Activation = "linear",
     name: str = "kl_sparse_ae",
 ) -> Autoencoder:
     """Autoencoder whose code units are rarely active, each about as often.
@@ -82,12 +81,12 @@ def kl_sparse_ae(
 @register
 def k_sparse_ae(
     network: Architecture,
-    latent_dim: int | Sequence[int] = 1000,
+    latent_dim: Sizes = 1000,
     *,
     k: int = 25,
     inference_k: int | None = None,
     tied_weights: bool = True,
-    output: str = "linear",
+    output: Activation = "linear",
     name: str = "k_sparse_ae",
 ) -> Autoencoder:
     """Autoencoder that keeps the k largest of its linear code units.
@@ -123,9 +122,9 @@ def contractive_ae(
     latent_dim: int = 256,
     *,
     weight: float = 1e-3,
-    code_activation: str | None = None,
+    code_activation: Activation = None,
     tied_weights: bool = True,
-    output: str = "linear",
+    output: Activation = "linear",
     name: str = "contractive_ae",
 ) -> Autoencoder:
     """Autoencoder whose code changes little where the input does.

@@ -22,11 +22,12 @@ padding, for each row. What the networks are makes the rest:
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.networks import Architecture
 from autoencoders.registry import register
+from autoencoders.types import Activation
 
 
 @register
 def ae(
-    network: Architecture, latent_dim: int = 32, *, output: str = "linear", name: str = "ae"
+    network: Architecture, latent_dim: int = 32, *, output: Activation = "linear", name: str = "ae"
 ) -> Autoencoder:
     """Autoencoder.
 

@@ -19,6 +19,7 @@ from autoencoders.networks.convolutional import conv, conv1d
 from autoencoders.networks.dense import mlp, sizes
 from autoencoders.networks.recurrent import recurrent
 from autoencoders.networks.recursive import recursive
+from autoencoders.types import Activation, Sizes
 
 
 class Networks(TypedDict):
@@ -49,7 +50,7 @@ class Architecture:
 
     def build(
         self,
-        latent_dim: int | Sequence[int],
+        latent_dim: Sizes,
         *,
         likelihood: Likelihood | None = None,
         tied_weights: bool = False,
@@ -87,9 +88,7 @@ class Architecture:
             "several: take Conv, Conv1D or MLPGrid."
         )
 
-    def made(
-        self, latent_dim: int | Sequence[int], likelihood: Likelihood | None, **ends: Any
-    ) -> Networks:
+    def made(self, latent_dim: Sizes, likelihood: Likelihood | None, **ends: Any) -> Networks:
         """What `build` gives; `ends` are the arguments that every function of `networks` takes."""
         if self.encoder is None or self.decoder is None:
             raise ValueError(
@@ -110,12 +109,12 @@ class MLP(Architecture):
         encoder, decoder: As in `Architecture`.
     """
 
-    hidden_units: int | Sequence[int] = (256,)
-    activation: str | None = "relu"
+    hidden_units: Sizes = (256,)
+    activation: Activation = "relu"
 
     ties_weights: ClassVar[bool] = True
 
-    def made(self, latent_dim, likelihood, **ends):
+    def made(self, latent_dim: Sizes, likelihood: Likelihood | None, **ends: Any) -> Networks:
         """As in `Architecture`; a `latent_dim` of several sizes is the shape of several vectors."""
         encoder, decoder = mlp(
             self.input_shape, latent_dim, self.hidden_units, activation=self.activation, **ends
@@ -137,11 +136,11 @@ class MLPGrid(Architecture):
     """
 
     latent_dim: int = 8
-    hidden_units: int | Sequence[int] = (256,)
-    decoder_units: int | Sequence[int] | None = None
-    activation: str | None = "relu"
+    hidden_units: Sizes = (256,)
+    decoder_units: Sizes | None = None
+    activation: Activation = "relu"
 
-    def build_grid(self, code_dim, *, likelihood):
+    def build_grid(self, code_dim: int, *, likelihood: Likelihood) -> Networks:
         """As in `Architecture`."""
         ends = {"activation": self.activation, "parameters": likelihood.parameters}
         code = (self.latent_dim, code_dim)
@@ -170,19 +169,19 @@ class Conv(Architecture):
         encoder, decoder: As in `Architecture`.
     """
 
-    filters: int | Sequence[int] = (32, 64)
+    filters: Sizes = (32, 64)
     kernel_size: int = 3
-    activation: str | None = "relu"
+    activation: Activation = "relu"
 
     function: ClassVar[Any] = staticmethod(conv)
 
-    def made(self, latent_dim, likelihood, **ends):
+    def made(self, latent_dim: Sizes, likelihood: Likelihood | None, **ends: Any) -> Networks:
         """As in `Architecture`."""
         ends |= {"kernel_size": self.kernel_size, "activation": self.activation}
         encoder, decoder = self.function(self.input_shape, latent_dim, self.filters, **ends)
         return {"encoder": encoder, "decoder": decoder}
 
-    def build_grid(self, code_dim, *, likelihood):
+    def build_grid(self, code_dim: int, *, likelihood: Likelihood) -> Networks:
         """As in `Architecture`: the encoder ends with the features at each place."""
         return self.build(code_dim, likelihood=likelihood, code=False, grid=True)
 
@@ -201,7 +200,7 @@ class Conv1D(Conv):
     """
 
     input_shape: Sequence[int] = (140, 1)
-    filters: int | Sequence[int] = (16, 32)
+    filters: Sizes = (16, 32)
     kernel_size: int = 7
 
     function: ClassVar[Any] = staticmethod(conv1d)
@@ -230,7 +229,7 @@ class Recurrent(Architecture):
     """
 
     input_shape: Sequence[int | None] = (140, 1)
-    units: int | Sequence[int] = (64,)
+    units: Sizes = (64,)
     cell: str = "lstm"
     bidirectional: bool = False
     decoder_cell: str | None = None
@@ -241,7 +240,7 @@ class Recurrent(Architecture):
 
     activation: ClassVar[str] = "tanh"
 
-    def made(self, latent_dim, likelihood, **ends):
+    def made(self, latent_dim: Sizes, likelihood: Likelihood | None, **ends: Any) -> Networks:
         """As in `Architecture`."""
         encoder, decoder = recurrent(
             self.input_shape,
@@ -274,11 +273,11 @@ class Recursive(Architecture):
     """
 
     input_shape: Sequence[int | None] = (140, 1)
-    units: int | Sequence[int] = (64,)
-    activation: str | None = "tanh"
+    units: Sizes = (64,)
+    activation: Activation = "tanh"
     mask_value: float | None = None
 
-    def made(self, latent_dim, likelihood, **ends):
+    def made(self, latent_dim: Sizes, likelihood: Likelihood | None, **ends: Any) -> Networks:
         """As in `Architecture`."""
         encoder, decoder = recursive(
             self.input_shape, latent_dim, self.units, activation=self.activation, **ends

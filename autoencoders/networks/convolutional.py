@@ -1,28 +1,31 @@
 """Convolutional networks, for images and series of any size."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
 
 from autoencoders.networks.dense import sizes
+from autoencoders.types import Activation, Sizes
 
 
 def conv(
-    input_shape,
-    latent_dim,
-    filters=(32, 64),
+    input_shape: Sequence[int | None] | int,
+    latent_dim: Sizes,
+    filters: Sizes = (32, 64),
     *,
-    kernel_size=3,
-    activation="relu",
-    code=True,
-    code_activation="linear",
-    grid=False,
-    output="linear",
-    parameters=1,
-    encoder=None,
-    decoder=None,
-):
+    kernel_size: int = 3,
+    activation: Activation = "relu",
+    code: bool = True,
+    code_activation: Activation = "linear",
+    grid: bool = False,
+    output: Activation = "linear",
+    parameters: int = 1,
+    encoder: keras.Layer | None = None,
+    decoder: keras.Layer | None = None,
+) -> tuple[keras.Layer, keras.Layer]:
     """Convolutional encoder and its mirror image as decoder, for images.
 
     Each layer of the encoder halves height and width (rounding up), each of the decoder doubles
@@ -56,12 +59,22 @@ def conv(
     return _convolutional(2, input_shape, latent_dim, filters, **options)
 
 
-def conv1d(input_shape, latent_dim, filters=(32, 64), **options):
+def conv1d(
+    input_shape: Sequence[int | None] | int,
+    latent_dim: Sizes,
+    filters: Sizes = (32, 64),
+    **options: Any,
+) -> tuple[keras.Layer, keras.Layer]:
     """As `conv`, for series: `input_shape` is `(steps, channels)`."""
     return _convolutional(1, input_shape, latent_dim, filters, **options)
 
 
-def conv_discriminator(input_shape, filters=(32, 64), *, kernel_size=5):
+def conv_discriminator(
+    input_shape: Sequence[int | None] | int,
+    filters: Sizes = (32, 64),
+    *,
+    kernel_size: int = 5,
+) -> keras.Model:
     """Convolutional network from images to the features of its last hidden layer, and to one logit.
 
     Args:
@@ -90,21 +103,21 @@ _ROWS = {1: "series (steps, channels)", 2: "images (height, width, channels)"}
 
 
 def _convolutional(
-    rank,
-    input_shape,
-    latent_dim,
-    filters,
+    rank: int,
+    input_shape: Sequence[int | None] | int,
+    latent_dim: Sizes,
+    filters: Sizes,
     *,
-    kernel_size=3,
-    activation="relu",
-    code=True,
-    code_activation="linear",
-    grid=False,
-    output="linear",
-    parameters=1,
-    encoder=None,
-    decoder=None,
-):
+    kernel_size: int = 3,
+    activation: Activation = "relu",
+    code: bool = True,
+    code_activation: Activation = "linear",
+    grid: bool = False,
+    output: Activation = "linear",
+    parameters: int = 1,
+    encoder: keras.Layer | None = None,
+    decoder: keras.Layer | None = None,
+) -> tuple[keras.Layer, keras.Layer]:
     if encoder is not None and decoder is not None:
         return encoder, decoder
     input_shape = sizes(input_shape, "input_shape")

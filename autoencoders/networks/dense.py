@@ -1,28 +1,31 @@
 """Dense networks."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops
 
 from autoencoders.arguments import Declared, Structure
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Activation, Sizes
 
 
 def mlp(
-    input_shape,
-    latent_dim,
-    hidden_units=(),
+    input_shape: Sequence[int | None] | int,
+    latent_dim: Sizes,
+    hidden_units: Sizes = (),
     *,
-    activation="relu",
-    code=True,
-    code_activation="linear",
-    output="linear",
-    parameters=1,
-    tied_weights=False,
-    encoder=None,
-    decoder=None,
-):
+    activation: Activation = "relu",
+    code: bool = True,
+    code_activation: Activation = "linear",
+    output: Activation = "linear",
+    parameters: int = 1,
+    tied_weights: bool = False,
+    encoder: keras.Layer | None = None,
+    decoder: keras.Layer | None = None,
+) -> tuple[keras.Layer, keras.Layer]:
     """Dense encoder and its mirror image as decoder, for inputs of any shape.
 
     Args:
@@ -81,7 +84,13 @@ def mlp(
     return encoder, decoder
 
 
-def discriminator(latent_dim, hidden_units, *, activation="relu", name="discriminator"):
+def discriminator(
+    latent_dim: int,
+    hidden_units: Sizes,
+    *,
+    activation: Activation = "relu",
+    name: str = "discriminator",
+) -> keras.Model:
     """Dense network from a latent code to one logit: `(batch, latent_dim)` to `(batch, 1)`."""
     inputs = keras.Input((latent_dim,))
     x = _hidden(inputs, sizes(hidden_units, "discriminator_units"), activation)
@@ -181,7 +190,7 @@ class DenseTranspose(Declared, layers.Layer):
         return (*input_shape[:-1], self.units)
 
 
-def tie(encoder, decoder):
+def tie(encoder: keras.Layer, decoder: keras.Layer) -> None:
     """Tie the decoder's `DenseTranspose` layers, where it has any, to the encoder's `Dense` layers.
 
     The first to the last, and so on: the decoder is the encoder's mirror image.
@@ -213,7 +222,7 @@ def _layers_of(network, kind):
     return [network] if isinstance(network, kind) else []
 
 
-def sizes(values, name):
+def sizes(values: Any, name: str) -> tuple[int, ...]:
     """One positive integer, or several, as a tuple.
 
     Raises:

@@ -6,39 +6,43 @@ with neural networks" (2014, arXiv:1409.3215); Srivastava, Mansimov & Salakhutdi
 learning of video representations using LSTMs" (2015, arXiv:1502.04681).
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers, ops
 
 from autoencoders.arguments import Declared, Part, Structure
+from autoencoders.losses import Likelihood
 from autoencoders.networks.sequences import SequenceDecoder, layer_units, series_shape
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Activation, Sizes
 
 _LAYERS = {"gru": layers.GRU, "lstm": layers.LSTM, "rnn": layers.SimpleRNN}
 _CELLS = {"gru": layers.GRUCell, "lstm": layers.LSTMCell, "rnn": layers.SimpleRNNCell}
 
 
 def recurrent(
-    input_shape,
-    latent_dim,
-    units=(64,),
+    input_shape: Sequence[int | None] | int,
+    latent_dim: Sizes,
+    units: Sizes = (64,),
     *,
-    cell="lstm",
-    bidirectional=False,
-    decoder_cell=None,
-    decoder_bidirectional=None,
-    reverse_targets=False,
-    teacher_forcing=False,
-    activation="tanh",
-    code=True,
-    code_activation="linear",
-    output="linear",
-    parameters=1,
-    likelihood=None,
-    masked=False,
-    encoder=None,
-    decoder=None,
-):
+    cell: str = "lstm",
+    bidirectional: bool = False,
+    decoder_cell: str | None = None,
+    decoder_bidirectional: bool | None = None,
+    reverse_targets: bool = False,
+    teacher_forcing: bool = False,
+    activation: Activation = "tanh",
+    code: bool = True,
+    code_activation: Activation = "linear",
+    output: Activation = "linear",
+    parameters: int = 1,
+    likelihood: Likelihood | None = None,
+    masked: bool = False,
+    encoder: keras.Layer | None = None,
+    decoder: keras.Layer | None = None,
+) -> tuple[keras.Layer, keras.Layer]:
     """Recurrent encoder, many steps to one code, and decoder, one code to many steps.
 
     Args:

@@ -8,27 +8,30 @@ unfolding recursive autoencoders for paraphrase detection" (NIPS 2011). There a 
 tree; here it is balanced, so that a series of n steps has ⌈log₂ n⌉ levels.
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers, ops
 
 from autoencoders.arguments import Declared, Structure
 from autoencoders.networks.sequences import SequenceDecoder, layer_units, series_shape
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Activation, Sizes
 
 
 def recursive(
-    input_shape,
-    latent_dim,
-    units=(64,),
+    input_shape: Sequence[int | None] | int,
+    latent_dim: Sizes,
+    units: Sizes = (64,),
     *,
-    activation="tanh",
-    code=True,
-    code_activation="linear",
-    output="linear",
-    parameters=1,
-    encoder=None,
-    decoder=None,
-):
+    activation: Activation = "tanh",
+    code: bool = True,
+    code_activation: Activation = "linear",
+    output: Activation = "linear",
+    parameters: int = 1,
+    encoder: keras.Layer | None = None,
+    decoder: keras.Layer | None = None,
+) -> tuple[keras.Layer, keras.Layer]:
     """Encoder that merges the steps of a series up a balanced binary tree, and its mirror image.
 
     Steps 1 and 2, 3 and 4, ... are merged, then the nodes that this makes, until one is left; of an

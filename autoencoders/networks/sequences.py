@@ -1,8 +1,12 @@
 """What networks for series have in common."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from autoencoders.networks.dense import sizes
+from autoencoders.types import Shape, Sizes
 
 
 class SequenceDecoder(keras.layers.Layer):
@@ -18,12 +22,12 @@ class SequenceDecoder(keras.layers.Layer):
     It returns `(batch, steps, features)`.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 
 
-def series_shape(input_shape):
+def series_shape(input_shape: Sequence[int | None] | int) -> Shape:
     """`(steps, features)` as a tuple; steps may be None.
 
     Raises:
@@ -43,7 +47,7 @@ def series_shape(input_shape):
     return tuple(input_shape)
 
 
-def layer_units(units):
+def layer_units(units: Sizes) -> tuple[int, ...]:
     """The units of one layer or more, as a tuple.
 
     Raises:

@@ -10,8 +10,6 @@ its generator, learns to fool it. Losses, each with an optimizer of its own:
 - `generator_loss`: −E_x[log D(E(x))], for the encoder (the non-saturating form).
 """
 
-from collections.abc import Sequence
-
 import keras
 from keras import ops
 
@@ -22,6 +20,7 @@ from autoencoders.networks import Architecture
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.step import Phase
+from autoencoders.types import Activation, Sizes
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -84,9 +83,9 @@ def aae(
     network: Architecture,
     latent_dim: int = 8,
     *,
-    discriminator_units: int | Sequence[int] = (1000, 1000),
+    discriminator_units: Sizes = (1000, 1000),
     prior: "str | priors.Prior" = "normal",
-    output: str = "linear",
+    output: Activation = "linear",
     name: str = "aae",
 ) -> AdversarialAutoencoder:
     """Adversarial autoencoder.

@@ -6,8 +6,6 @@ learns from what labels there are, by `classification_loss`, the cross-entropy o
 class over the batch's labelled rows.
 """
 
-from collections.abc import Sequence
-
 import keras
 import numpy as np
 from keras import ops
@@ -21,6 +19,7 @@ from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.labels import Labels
 from autoencoders.training.step import Phase
+from autoencoders.types import Activation, Sizes
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -164,9 +163,9 @@ def semi_supervised_aae(
     latent_dim: int = 10,
     *,
     num_classes: int = 10,
-    discriminator_units: int | Sequence[int] = (1000, 1000),
+    discriminator_units: Sizes = (1000, 1000),
     prior: "str | priors.Prior" = "normal",
-    output: str = "linear",
+    output: Activation = "linear",
     name: str = "semi_supervised_aae",
 ) -> SemiSupervisedAdversarialAutoencoder:
     """Semi-supervised adversarial autoencoder.

@@ -16,6 +16,7 @@ from autoencoders.autoencoder.discriminated import DiscriminatedAutoencoder, cro
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.step import Phase
+from autoencoders.types import Activation
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -122,7 +123,7 @@ def vae_gan(
     *,
     gamma: float = 1.0,
     beta: float = 1.0,
-    output: str = "sigmoid",
+    output: Activation = "sigmoid",
     name: str = "vae_gan",
 ) -> VAEGAN:
     """VAE-GAN of images.

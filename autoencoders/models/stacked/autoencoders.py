@@ -27,6 +27,7 @@ from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import state
 from autoencoders.training.backend import needs_tensorflow
+from autoencoders.types import Activation
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -218,7 +219,7 @@ def stacked_ae(
     corruption: str | keras.Layer | None = None,
     noise: float = 0.25,
     l1: float = 0.0,
-    output: str = "linear",
+    output: Activation = "linear",
     name: str = "stacked_ae",
 ) -> StackedAutoencoder:
     """Deep autoencoder for pre-training by autoencoders, denoising or not.

@@ -16,6 +16,7 @@ from autoencoders.models.stacked.machine import RestrictedBoltzmannMachine
 from autoencoders.networks import Architecture
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Activation
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -98,7 +99,7 @@ def stacked_rbm(
     latent_dim: int = 30,
     *,
     cd_steps: int = 1,
-    output: str = "sigmoid",
+    output: Activation = "sigmoid",
     name: str = "stacked_rbm",
 ) -> StackedBoltzmannMachines:
     """Deep autoencoder for pre-training by restricted Boltzmann machines.

@@ -4,8 +4,6 @@ The discriminator is trained in a phase of its own (`discriminator_loss`). Kim &
 "Disentangling by factorising" (2018, arXiv:1802.05983).
 """
 
-from collections.abc import Sequence
-
 import keras
 from keras import ops
 
@@ -15,6 +13,7 @@ from autoencoders.autoencoder.discriminated import DiscriminatedAutoencoder, cro
 from autoencoders.networks import Architecture
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
+from autoencoders.types import Sizes
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -71,7 +70,7 @@ def factor_vae(
     warm_up: int = 0,
     free_bits: float = 0.0,
     num_samples: int = 1,
-    discriminator_units: int | Sequence[int] = (256, 256, 256),
+    discriminator_units: Sizes = (256, 256, 256),
     likelihood: str | losses.Likelihood = "bernoulli",
     name: str = "factor_vae",
 ) -> FactorVAE:
