@@ -1,6 +1,7 @@
 """Any objective on any network: architectures as values, and the names that are made of both."""
 
 import inspect
+import json
 import sys
 
 import keras
@@ -136,6 +137,28 @@ def test_an_objective_of_ones_own_goes_with_any_architecture(monkeypatch):
     assert "filters" in autoencoders.info("halved_conv")["arguments"]
     with pytest.raises(ValueError, match=r"Unknown network 'Conf'\. Did you mean 'Conv'"):
         autoencoders.register(halved, name="halved_conf", network="Conf")
+
+
+def test_a_variant_is_a_card_and_no_code(tmp_path, monkeypatch):
+    for card in registry.zoo_folder().glob("*.json"):
+        (tmp_path / card.name).write_bytes(card.read_bytes())
+    card = json.loads((tmp_path / "wae_mlp.json").read_text(encoding="utf-8"))
+    del card["kwargs"]["hidden_units"]
+    card |= {
+        "network": "Conv1D",
+        "kwargs": {**card["kwargs"], "input_shape": [9, 2]},
+        "weights": {},
+    }
+    (tmp_path / "wae_conv1d.json").write_text(json.dumps(card), encoding="utf-8")
+    monkeypatch.setattr(registry, "zoo_folder", lambda: tmp_path)
+    registry._bundled_cards.cache_clear()
+    try:
+        model = autoencoders.get("wae_conv1d", kernel_size=5)
+        assert model.encoder.get_layer("conv_1").kernel_size == (5,)
+        x = np.zeros((4, 9, 2), "float32")
+        assert "mmd_loss" in model.evaluate(x, verbose=0, return_dict=True)
+    finally:
+        registry._bundled_cards.cache_clear()
 
 
 def test_networks_that_do_not_suit_an_objective_are_refused():
