@@ -57,6 +57,11 @@ def vae(**options):
     return detector("vae_mlp", model_params=params, **options)
 
 
+def assert_said_here(warned, message):
+    """A warning names the line that fits a detector, not one of the package."""
+    assert {each.filename for each in warned if message in str(each.message)} == {__file__}
+
+
 @contextmanager
 def step_by_step():
     """Training without a program: a few steps take less time than making one.
@@ -318,7 +323,7 @@ def test_too_few_rows_for_the_rate_flag_nothing(few_steps):
     found = detector(fpr=0.01)
     with pytest.warns(UserWarning, match=r"20 are held back .* needs 99: .*198 rows") as warned:
         found.fit(x)
-    assert {each.filename for each in warned} == {__file__}
+    assert_said_here(warned, "are held back")
     far = np.full((3, 6), 1e6)
     assert (found.predict(far) == 1).all()
     with pytest.warns(UserWarning, match="3 of 3 rows score below all 20 .* takes 99"):
@@ -353,7 +358,7 @@ def test_a_trained_model_is_calibrated_as_it_is():
     assert (found.predict(x[200:]) == -1).sum() == 4  # 5 of 101, less the row itself
     with pytest.warns(UserWarning, match="was trained before") as warned:
         AnomalyDetector(model).fit(x)  # no more
-    assert {each.filename for each in warned} == {__file__}
+    assert_said_here(warned, "was trained before")
     fitted = AnomalyDetector(model, epochs=1).fit(x)  # a copy goes on
     for before, after in zip(weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -416,7 +421,7 @@ def test_training_goes_on_with_what_was_fitted_and_on_the_same_rows(few_steps):
     found = detector(warm_start=True).fit(x)
     with pytest.warns(UserWarning, match="other ones are held back") as warned:
         found.fit(table(310, 1))
-    assert {each.filename for each in warned} == {__file__}
+    assert_said_here(warned, "other ones are held back")
     assert found.provenance_["training_steps"] == 2 * 2 + 2 * 2
     assert found.provenance_["calibrated_on"] == 31
     with pytest.raises(ValueError, match=r"'noise_levels'.* have changed"):
