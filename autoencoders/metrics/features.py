@@ -21,6 +21,9 @@ from autoencoders import files, registry
 from autoencoders.training import health
 from autoencoders.training.rows import RowRunner
 
+# Images, or rows of any kind for a function of your own.
+Rows: TypeAlias = np.ndarray | Sequence[Any]
+
 # A classifier by name, the file of a card, or a function from rows to features `(n, ...)`.
 Features: TypeAlias = str | os.PathLike[str] | Callable[[Any], ArrayLike]
 
@@ -38,7 +41,7 @@ def cards() -> dict[str, dict[str, Any]]:
     return files.read_json_folder(folder())
 
 
-def extract(x: ArrayLike, features: Features | None = None, name: str = "x") -> np.ndarray:
+def extract(x: Rows, features: Features | None = None, name: str = "x") -> np.ndarray:
     """The features of images.
 
     Args:

@@ -8,7 +8,7 @@ normalised over binary images alone; compare such figures with their like.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -146,8 +146,10 @@ class _LogMeanExp:
     """log mean exp of values along the last axis, that come in chunks; and its standard error."""
 
     def __init__(self) -> None:
-        self._count, self._peak = 0, -math.inf
-        self._sum = self._squares = 0.0  # of exp(value − peak)
+        self._count = 0
+        self._peak: Any = -math.inf
+        self._sum: Any = 0.0  # that of exp(value − peak), of each row
+        self._squares: Any = 0.0  # that of its square
 
     def add(self, values: np.ndarray) -> None:
         peak = np.maximum(self._peak, values.max(axis=1))
