@@ -51,8 +51,8 @@ def evaluate(
             `features`, rows of any kind.
         generated: Other images of the same shape; or a model, which then draws as many.
         features: As in `features.extract`: "mnist", "digits", a card's file, or a function of rows.
-            Unless given, what the package has for images of this shape: for any of 28×28×1 that
-            of MNIST, Fashion-MNIST's too.
+            Unless given, what the package has for images of this shape: all images of 28×28×1
+            get that of MNIST, those of Fashion-MNIST too.
         k: Which neighbour is the end of a neighbourhood.
         seed: Integer, 0 or more, of the draws from a model.
 

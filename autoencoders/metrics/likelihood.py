@@ -23,12 +23,12 @@ class LogLikelihood(NamedTuple):
     """Estimates of log p(x), in nats.
 
     Attributes:
-        rows: Of each row, `(n,)`.
-        mean: Their mean.
-        standard_error: Of the mean, as rows vary; NaN for a single row.
+        rows: The estimate of each row, `(n,)`.
+        mean: The mean over rows.
+        standard_error: How far the mean is off because rows vary; NaN for a single row.
         monte_carlo_errors: Standard error of each row's estimate, as draws vary, `(n,)`, by the
             delta method; NaN for a single draw. It is at most 1: about 1 / error² draws carry the
-            sum. Above 0.3 or so do not trust it, nor the estimate, which is too low.
+            sum. Where it is above 0.3, trust neither it nor the estimate, which is too low.
     """
 
     rows: np.ndarray
@@ -41,9 +41,9 @@ class ELBO(NamedTuple):
     """The evidence lower bound of log p(x), in nats.
 
     Attributes:
-        rows: Of each row, `(n,)`.
-        mean: Their mean: `reconstruction` less `kl`.
-        standard_error: Of the mean, as rows vary; NaN for a single row.
+        rows: The bound of each row, `(n,)`.
+        mean: The mean over rows: `reconstruction` less `kl`.
+        standard_error: How far the mean is off because rows vary; NaN for a single row.
         reconstruction: The mean of E_q(z|x)[log p(x|z)].
         kl: The mean of KL(q(z|x) ‖ p(z)).
     """
@@ -148,8 +148,9 @@ class _LogMeanExp:
     def __init__(self) -> None:
         self._count = 0
         self._peak: Any = -math.inf
-        self._sum: Any = 0.0  # that of exp(value − peak), of each row
-        self._squares: Any = 0.0  # that of its square
+        # Sums over the values of a row, of exp(value − peak) and of its square.
+        self._sum: Any = 0.0
+        self._squares: Any = 0.0
 
     def add(self, values: np.ndarray) -> None:
         peak = np.maximum(self._peak, values.max(axis=1))

@@ -21,7 +21,7 @@ from autoencoders.training.rows import RowRunner, size_without_rest
 _BATCH_BYTES = 2**22
 _FEWEST, _MOST = 32, 1024
 
-# Draws that are held at once, with what they are drawn from.
+# Draws that are held at once, together with the parameters of their distributions.
 _BLOCK_BYTES = 2**26
 
 # Ends the message for a model that has no posterior.
