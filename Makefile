@@ -17,6 +17,7 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 # The checks of the models that `make test` leaves out: other arguments of builders it does check,

@@ -59,15 +59,17 @@ __all__ = [
 serialization.announce_classes()
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULE_OF:
-        value = getattr(import_module(_MODULE_OF[name]), name)
-    elif name in _SUBMODULES:
-        value = import_module(f"autoencoders.{name}")
-    else:
-        raise AttributeError(f"module 'autoencoders' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # type checkers would take any name for one that this function gives
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULE_OF:
+            value = getattr(import_module(_MODULE_OF[name]), name)
+        elif name in _SUBMODULES:
+            value = import_module(f"autoencoders.{name}")
+        else:
+            raise AttributeError(f"module 'autoencoders' has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

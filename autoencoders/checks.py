@@ -30,7 +30,8 @@ def positive_integer_or_none(name: str, value: Any) -> None:
 
 def not_negative(name: str, value: Any) -> None:
     """Raise a ValueError unless the argument is a number of 0 or more."""
-    if not isinstance(value, numbers.Real) or not value >= 0:
+    # What `Real` says of itself leaves out its order.
+    if not isinstance(value, numbers.Real) or not value >= 0:  # pyright: ignore[reportOperatorIssue]
         raise ValueError(f"`{name}` must be a number of 0 or more, got {value!r}.")
 
 

@@ -141,7 +141,7 @@ def card(name: str) -> Card:
 
 
 def unknown(kind: str, given: object, known: Iterable[str]) -> str:
-    """The message for a `kind` of thing called `given` that is none of the `known` names."""
+    """The message for a name `given` of a `kind` of thing, which is not among the `known` ones."""
     known = list(known)
     nearest = difflib.get_close_matches(str(given), known, n=1, cutoff=0.5)
     hint = f"Did you mean {nearest[0]!r}? " if nearest else ""

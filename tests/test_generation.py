@@ -208,7 +208,7 @@ def test_a_classifier_of_your_own(tmp_path, digits, capsys):
         train_features("digits", save=data.with_suffix(".json"))
     assert data.read_bytes() == b"data"
     card.write_text("{}")
-    with pytest.raises(ValueError, match=r"own\.json is no card .* no 'sha256'"):
+    with pytest.raises(ValueError, match=r"own\.json is not a card .* no 'sha256'"):
         features.extract(digits[1][:5], card)
     with pytest.raises(ValueError, match="Say where the result goes"):
         train_features("digits")

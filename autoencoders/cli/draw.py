@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
 import typer
@@ -76,7 +76,7 @@ def _save(figure: Figure, path: Path, **notes: str) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
     image = Image.open(buffer).convert("RGB")
-    grey = not np.ptp(image, axis=-1).any()
+    grey = not np.ptp(np.asarray(image), axis=-1).any()
     texts = PngImagePlugin.PngInfo()
     for key, text in notes.items():
         texts.add_text(key, text)
@@ -168,7 +168,9 @@ def _samples(
         model.fit_prior(x, **({"verbose": 0} if discrete else {}))
         kind = "PixelCNN" if discrete else "Gaussian mixture"
         title = f"draws from a {kind} fitted to the codes of\n{len(x):,} training rows, decoded"
-    grid = {"labels": np.arange(model.labels.num_classes)} if model.labels else {"columns": 10}
+    grid: dict[str, Any] = (
+        {"labels": np.arange(model.labels.num_classes)} if model.labels else {"columns": 10}
+    )
     if curves:
         grid = {"columns": _CURVES, "rows": 3}
     figure = autoencoders.plots.samples(model, seed=0, as_images=as_images, **grid)

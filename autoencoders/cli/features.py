@@ -54,7 +54,7 @@ def features(
     given = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     earlier = module.cards().get(data, {"recipe": _RECIPE})["recipe"]
     recipe = {**earlier, **{key: value for key, value in given.items() if value is not None}}
-    path = module.folder() / f"{data}.json" if publish else save
+    path = module.folder() / f"{data}.json" if save is None else save
     model = module.train(x_train, y_train, **recipe)
     # What is measured is what the file will have: half precision.
     model.set_weights([value.astype("float16") for value in model.get_weights()])

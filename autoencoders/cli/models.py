@@ -35,12 +35,12 @@ def info(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
     """Show a model's card: paper, arguments, recipe, weights and their figures."""
     card = zoo.info(name)
     console.print(f"[bold]{name}[/bold]  ({card['family']})\n{card['description']}\n")
-    for section in ("paper", "kwargs", "recipe"):
-        _print(section, card[section])
+    _print("paper", card["paper"])
+    _print("kwargs", card["kwargs"])
+    _print("recipe", card["recipe"])
     for tag, entry in card["weights"].items():
-        figures = entry.pop("figures")
-        _print(f"weights={tag!r}", entry)
-        _print(f"weights={tag!r}, measured on the test set", figures)
+        _print(f"weights={tag!r}", {k: v for k, v in entry.items() if k != "figures"})
+        _print(f"weights={tag!r}, measured on the test set", entry["figures"])
 
 
 def _print(title: str, values: Mapping[str, Any]) -> None:

@@ -65,7 +65,7 @@ def train(
     registry.card(name)
     if publish == (save is not None):
         raise ValueError("Say where the result goes: --save PATH, or --publish.")
-    path = recipes.published(name, data) if publish else save
+    path = recipes.published(name, data) if save is None else save
     if not path.name.endswith((".keras", ".weights.h5")):
         raise ValueError(f"--save takes a .keras or a .weights.h5 file, got {path}.")
     if path.exists() and not (overwrite or publish):

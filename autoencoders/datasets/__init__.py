@@ -41,7 +41,8 @@ def load(name: str) -> Split:
     """The data set of that name, as arrays.
 
     Raises:
-        ValueError: there is none; the message suggests the nearest.
+        ValueError: there is no data set of that name; the message suggests the nearest.
+        RuntimeError: the data set is not at hand, and cannot be fetched.
     """
     if name == "sprites":
         raise ValueError(

@@ -63,7 +63,8 @@ class Batches(keras.utils.PyDataset):
             shuffle=shuffle,
             steps_per_epoch=None if steps is None else int(steps),
         )
-        self._rows = None  # those of the epoch, and where each batch begins; made when needed
+        # The rows of the epoch in order, and where each batch begins; made when they are needed.
+        self._rows = None
 
     def __len__(self) -> int:
         return self._order.steps

@@ -57,7 +57,7 @@ class _Images(ABC):
         """`(n, 64, 64, 1)`, as of an array."""
         return (len(self), _PIXELS, _PIXELS, 1)
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         if len(self) > _MOST_IN_MEMORY:
             raise ValueError(
                 f"{len(self)} images would take {len(self) * 2**14 / 2**30:.1f} GiB of memory. "
@@ -153,8 +153,9 @@ class Sprites(_Images):
         Raises:
             ValueError: factors that no image has.
         """
-        factors = self._checked(factors)
-        return np.ravel_multi_index(np.moveaxis(factors, -1, 0), self.factor_sizes)
+        columns = np.moveaxis(self._checked(factors), -1, 0)
+        # By NumPy's own types, this gives one number.
+        return np.ravel_multi_index(columns, self.factor_sizes)  # pyright: ignore[reportReturnType]
 
     def images(self, factors: ArrayLike) -> np.ndarray:
         """The images that have these factors, `(n, 64, 64, 1)`.

@@ -21,6 +21,9 @@ from autoencoders import files, registry
 from autoencoders.training.expectation import Expectation
 from autoencoders.training.row_runner import RowRunner
 
+# Images, or rows of any kind for a function of your own.
+Rows: TypeAlias = np.ndarray | Sequence[Any]
+
 # A classifier by name, the file of a card, or a function from rows to features `(n, ...)`.
 Features: TypeAlias = str | os.PathLike[str] | Callable[[Any], ArrayLike]
 
@@ -38,15 +41,15 @@ def cards() -> dict[str, dict[str, Any]]:
     return files.read_json_folder(folder())
 
 
-def extract(x: ArrayLike, features: Features | None = None, name: str = "x") -> np.ndarray:
+def extract(x: Rows, features: Features | None = None, name: str = "x") -> np.ndarray:
     """The features of images.
 
     Args:
         x: Images `(n, height, width, channels)` in [0, 1].
         features: A classifier of the package by name ("mnist", "digits") or the file of a card of
             your own; or your own function from images to features `(n, ...)`, for data of any
-            kind. Unless given, the classifier that the package has for images of this shape: for
-            any of 28×28×1 that of MNIST, Fashion-MNIST's too.
+            kind. Unless given, the classifier that the package has for images of this shape: all
+            images of 28×28×1 get that of MNIST, those of Fashion-MNIST too.
         name: What the data is called in errors.
 
     Returns:
@@ -101,7 +104,9 @@ def train(
         units: Number of features.
         dropout: Share of the features that are left out while training.
         learning_rate: The one that Adam begins with; it falls to 0 along a cosine.
-        batch_size, epochs, seed: As they say.
+        batch_size: Images in a batch.
+        epochs: How often each image is seen.
+        seed: Of the initial weights and of the order of the images.
 
     Returns:
         Keras model from images to logits.

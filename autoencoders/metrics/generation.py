@@ -37,8 +37,8 @@ class DensityCoverage(NamedTuple):
 
 
 def evaluate(
-    real: ArrayLike,
-    generated: ArrayLike | Autoencoder,
+    real: image_features.Rows,
+    generated: image_features.Rows | Autoencoder,
     features: image_features.Features | None = None,
     *,
     k: int = 5,
@@ -51,8 +51,8 @@ def evaluate(
             `features`, rows of any kind.
         generated: Other images of the same shape; or a model, which then draws as many.
         features: As in `features.extract`: "mnist", "digits", a card's file, or a function of rows.
-            Unless given, what the package has for images of this shape: for any of 28×28×1 that
-            of MNIST, Fashion-MNIST's too.
+            Unless given, what the package has for images of this shape: all images of 28×28×1
+            get that of MNIST, those of Fashion-MNIST too.
         k: Which neighbour is the end of a neighbourhood.
         seed: Integer, 0 or more, of the draws from a model.
 
@@ -190,8 +190,8 @@ def _radii(rows: np.ndarray, k: int) -> np.ndarray:
 
 def _checked(real: ArrayLike, generated: ArrayLike, fewest: int) -> tuple[np.ndarray, np.ndarray]:
     arrays = []
-    for name, rows in (("real", real), ("generated", generated)):
-        rows = np.asarray(rows)
+    for name, given in (("real", real), ("generated", generated)):
+        rows = np.asarray(given)
         if rows.ndim != 2 or rows.dtype.kind not in "fiu" or not np.isfinite(rows).all():
             raise ValueError(
                 f"`{name}` must be finite features (n, dim), got {rows.dtype} of shape "
@@ -200,10 +200,9 @@ def _checked(real: ArrayLike, generated: ArrayLike, fewest: int) -> tuple[np.nda
         if len(rows) < fewest:
             raise ValueError(f"`{name}` must have {fewest} rows at least, got {len(rows)}.")
         arrays.append(rows.astype("float64"))
-    real, generated = arrays
-    if real.shape[1] != generated.shape[1]:
+    widths = [rows.shape[1] for rows in arrays]
+    if widths[0] != widths[1]:
         raise ValueError(
-            f"`generated` must have as many features as `real`, {real.shape[1]}; got "
-            f"{generated.shape[1]}."
+            f"`generated` must have as many features as `real`, {widths[0]}; got {widths[1]}."
         )
-    return real, generated
+    return arrays[0], arrays[1]

@@ -8,7 +8,7 @@ normalised over binary images alone; compare such figures with their like.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,12 +23,12 @@ class LogLikelihood(NamedTuple):
     """Estimates of log p(x), in nats.
 
     Attributes:
-        rows: Of each row, `(n,)`.
-        mean: Their mean.
-        standard_error: Of the mean, as rows vary; NaN for a single row.
+        rows: The estimate of each row, `(n,)`.
+        mean: The mean over rows.
+        standard_error: How far the mean is off because rows vary; NaN for a single row.
         monte_carlo_errors: Standard error of each row's estimate, as draws vary, `(n,)`, by the
             delta method; NaN for a single draw. It is at most 1: about 1 / error² draws carry the
-            sum. Above 0.3 or so do not trust it, nor the estimate, which is too low.
+            sum. Where it is above 0.3, trust neither it nor the estimate, which is too low.
     """
 
     rows: np.ndarray
@@ -41,9 +41,9 @@ class ELBO(NamedTuple):
     """The evidence lower bound of log p(x), in nats.
 
     Attributes:
-        rows: Of each row, `(n,)`.
-        mean: Their mean: `reconstruction` less `kl`.
-        standard_error: Of the mean, as rows vary; NaN for a single row.
+        rows: The bound of each row, `(n,)`.
+        mean: The mean over rows: `reconstruction` less `kl`.
+        standard_error: How far the mean is off because rows vary; NaN for a single row.
         reconstruction: The mean of E_q(z|x)[log p(x|z)].
         kl: The mean of KL(q(z|x) ‖ p(z)).
     """
@@ -146,8 +146,11 @@ class _LogMeanExp:
     """log mean exp of values along the last axis, that come in chunks; and its standard error."""
 
     def __init__(self) -> None:
-        self._count, self._peak = 0, -math.inf
-        self._sum = self._squares = 0.0  # of exp(value − peak)
+        self._count = 0
+        self._peak: Any = -math.inf
+        # Sums over the values of a row, of exp(value − peak) and of its square.
+        self._sum: Any = 0.0
+        self._squares: Any = 0.0
 
     def add(self, values: np.ndarray) -> None:
         peak = np.maximum(self._peak, values.max(axis=1))

@@ -21,7 +21,7 @@ from autoencoders.training.row_runner import RowRunner, size_without_rest
 _BATCH_BYTES = 2**22
 _FEWEST, _MOST = 32, 1024
 
-# Draws that are held at once, with what they are drawn from.
+# Draws that are held at once, together with the parameters of their distributions.
 _BLOCK_BYTES = 2**26
 
 # Ends the message for a model that has no posterior.
@@ -127,16 +127,16 @@ class PosteriorDraws:
             inputs = (*rows, codes)
             values = runner.run("draws", self._evaluate, inputs, self._rows_at_once)
             wanted = min(self._chunk, self._num_samples - start)
-            yield tuple(
-                np.asarray(part[:, :wanted], "float64") for part in (*values, log_posteriors)
-            )
+            parts = (*values, log_posteriors)
+            one, two, three = (np.asarray(part[:, :wanted], "float64") for part in parts)
+            yield one, two, three
 
     def _evaluate(self, *inputs: KerasTensor) -> tuple[KerasTensor, ...]:
         """Log p(x|z) and log p(z): rows and their draws `(rows, draws, ...)` to `(rows, draws)`."""
-        *inputs, codes = inputs
+        *rows, codes = inputs
         draws = codes.shape[1]
         codes = ops.reshape(codes, (-1, *codes.shape[2:]))
-        repeated = tuple(ops.repeat(part, draws, axis=0) for part in inputs)
+        repeated = tuple(ops.repeat(part, draws, axis=0) for part in rows)
         x = self._model.inputs_of(repeated if self._model.needs_labels else repeated[0])
         likelihood, latent = self._model.likelihood, self.posterior.latent(codes)
         output = ops.cast(self._model.decoder_output(latent, x, False), likelihood.dtype)

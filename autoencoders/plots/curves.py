@@ -58,7 +58,8 @@ def anomalies(
         below.legend(loc="lower left")  # where the training points mostly are
     for start, end, *_ in intervals or ():
         for axis in (above, below):
-            # From half a point before to half a point after, so that single points show.
+            # The band begins half a point before and ends half a point after, so that an interval
+            # of one point shows.
             axis.axvspan(start - 0.5, end - 0.5, color="tab:red", alpha=0.25, linewidth=1.0)
     above.margins(x=0)
     return figure
@@ -114,7 +115,7 @@ def history(history: keras.callbacks.History | Mapping[str, Sequence[float]]) ->
     logs = history if isinstance(history, Mapping) else history.history
     if not logs:
         raise ValueError("The history holds no epoch.")
-    # A model's only term is its loss: drawn once.
+    # Where the loss has one term, both have one curve, which is drawn once.
     terms = [
         name
         for name in logs

@@ -52,7 +52,7 @@ class Data(NamedTuple):
 
     x: np.ndarray | Subset
     y: np.ndarray
-    x_test: np.ndarray | Subset
+    x_test: np.ndarray
     y_test: np.ndarray
 
 

@@ -137,7 +137,7 @@ def transplant(trained: Autoencoder, model: Autoencoder, *, stacklevel: int = 2)
             "trained with."
         )
     for pair in pairs:
-        # What the model itself holds, outside its parts, tells of its whole training.
+        # A variable that no part holds tells of the training of the whole model.
         of_training = pair.part == ""
         if pair.fits and not (of_training and misfits):
             pair.own.assign(pair.trained)

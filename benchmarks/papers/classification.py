@@ -247,7 +247,7 @@ def semi_supervised_aae(
 def _fine_tuned(run, model, train, valid, *, epochs, batch_size, rate):
     """The model's encoder with a softmax layer behind it, trained with labels; and the seconds.
 
-    Of its epochs, the one with the fewest errors on the validation rows is kept.
+    The weights kept are those of the epoch with the fewest errors on the validation rows.
     """
     keras.utils.set_random_seed(0)  # of the new layer and the order of rows
     classifier = model.to_classifier(10)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -123,15 +123,13 @@ def dci(
     if codes.shape[1] < 2:
         raise ValueError("Completeness needs codes of 2 or more dimensions.")
     train, held_out = split(len(codes), test, seed)
-    if estimator is None:
-        estimator = GradientBoostingClassifier()
-    estimator = clone(estimator)
-    if estimator.get_params().get("random_state", seed) is None:
-        estimator.set_params(random_state=seed)
+    classifier: Any = clone(GradientBoostingClassifier() if estimator is None else estimator)
+    if classifier.get_params().get("random_state", seed) is None:
+        classifier.set_params(random_state=seed)
     importances = np.zeros((codes.shape[1], factors.shape[1]))
     accuracies = []
     for k, values in enumerate(factors.T):
-        fitted = clone(estimator).fit(codes[train], values[train])
+        fitted = clone(classifier).fit(codes[train], values[train])
         importances[:, k] = np.abs(fitted.feature_importances_)
         accuracies.append(np.mean(fitted.predict(codes[held_out]) == values[held_out]))
     return {
