@@ -151,7 +151,7 @@ class Autoencoder(Declared, PhasedModel):
     def build(self, input_shape: Shape) -> None:
         """Create what is not built yet, for inputs of shape `(batch, *input_shape)`.
 
-        Of a pair of rows and labels, as `call` takes them, the rows' shape counts.
+        Where `call` takes pairs of rows and labels, it is the rows' shape that counts.
         """
         if isinstance(input_shape[0], (list, tuple)):
             input_shape = input_shape[0]

@@ -51,7 +51,7 @@ def conv(
         grid `(batch, h, w, latent_dim)`, or the features; and from the code back.
 
     Raises:
-        ValueError: rows that are no images, or sizes that are no integers.
+        ValueError: rows that are not images, or sizes that are not integers.
     """
     options = dict(kernel_size=kernel_size, activation=activation, code=code, grid=grid)
     options |= dict(code_activation=code_activation, output=output, parameters=parameters)
@@ -90,7 +90,7 @@ def conv_discriminator(
     for i, units in enumerate(sizes(filters, "filters"), 1):
         x = layers.Conv2D(units, kernel_size, name=f"conv_{i}", **options)(x)
     x = layers.Flatten(name="flatten")(x)
-    # Of unit variance, so that distances between features have a scale that training keeps.
+    # The features have unit variance, so that training keeps the scale of their distances.
     features = layers.LayerNormalization(center=False, scale=False, name="features")(x)
     logit = layers.Dense(1, name="logit")(features)
     return keras.Model(inputs, [features, logit], name="discriminator")

@@ -48,8 +48,8 @@ def mlp(
         and `(batch, latent_dim)` back to `(batch, *input_shape)`.
 
     Raises:
-        ValueError: sizes that are no integers, a dense network for rows of no fixed shape, or tied
-            weights of networks that are no mirror images.
+        ValueError: sizes that are not integers, a dense network for rows without a fixed shape, or
+            tied weights of networks that do not mirror each other.
     """
     if encoder is not None and decoder is not None:
         return encoder, decoder
@@ -147,7 +147,7 @@ class DenseTranspose(Declared, layers.Layer):
         if self._tied.layer not in (None, layer):
             raise ValueError(
                 f"{self.name!r} is tied to {self._tied.layer.name!r} of another encoder already: "
-                "make another decoder for this one, by `keras.models.clone_model`, say."
+                "make another decoder for this one, for instance by `keras.models.clone_model`."
             )
         if self.built and layer.built and tuple(layer.kernel.shape) != (self.units, self._inputs):
             raise ValueError(

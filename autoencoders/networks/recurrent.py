@@ -69,7 +69,7 @@ def recurrent(
         and a `RecurrentDecoder`.
 
     Raises:
-        ValueError: an `input_shape` that is no series', an unknown cell, or teacher forcing of a
+        ValueError: an `input_shape` that is not a series', an unknown cell, or teacher forcing of a
             bidirectional decoder.
     """
     if encoder is not None and decoder is not None:
@@ -108,7 +108,7 @@ class RecurrentDecoder(Declared, SequenceDecoder):
 
     Every step sees the code. With teacher forcing it sees the element before it, too: in training
     the clean one of the target, otherwise what the decoder has put out itself, as data: the mean
-    of its likelihood (for logits the probabilities, say), never the parameters. The first step sees
+    of its likelihood (probabilities, where these are logits), never the parameters. The first step sees
     zeros in its place. So the loss of an evaluation is that of reconstructions from the code alone.
 
     Args:

@@ -56,7 +56,7 @@ def recursive(
         and a `RecursiveDecoder`.
 
     Raises:
-        ValueError: an `input_shape` that is no series'.
+        ValueError: an `input_shape` that is not a series'.
     """
     if encoder is not None and decoder is not None:
         return encoder, decoder

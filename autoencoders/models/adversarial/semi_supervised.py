@@ -62,7 +62,7 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
 
     @property
     def discriminators(self):
-        """Of the style, and of the class."""
+        """The discriminators of the style and of the class."""
         return [self.discriminator, self.label_discriminator]
 
     @property

@@ -93,15 +93,15 @@ class StackedAutoencoder(Autoencoder):
             loss: Keras loss between each layer's input and its reconstruction.
             callbacks: List of Keras callbacks for the `fit` of each layer.
             restart: Begin with the first layer again, from the weights as they are.
-            on_layer_end: Function called after each layer with the number of layers done, to save
-                the model, say.
+            on_layer_end: Function called after each layer with the number of layers done, for
+                instance to save the model.
 
         Returns:
             List of the layers' `keras.callbacks.History`, without those of layers done before.
 
         Raises:
-            ValueError: NaN, wrong shape or wrong dtype; networks that are no mirror images of
-                dense layers.
+            ValueError: NaN, wrong shape or wrong dtype; networks that do not mirror each other
+                in dense layers.
         """
         if not isinstance(epochs, (int, np.integer)) or epochs < 1:
             raise ValueError(f"`epochs` must be a positive integer, got {epochs!r}.")

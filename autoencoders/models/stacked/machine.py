@@ -38,7 +38,7 @@ class RestrictedBoltzmannMachine(Declared, PhasedModel):
 
     `fit` follows the gradient of contrastive divergence, CD-k. The loss is
     E(v₀, h₀) − E(vₖ, hₖ), with data and chain held constant, so that its gradient is the difference
-    of the statistics, ⟨vₖhₖᵀ⟩ − ⟨v₀h₀ᵀ⟩ for W. It is no measure of progress, and may be negative;
+    of the statistics, ⟨vₖhₖᵀ⟩ − ⟨v₀h₀ᵀ⟩ for W. It does not measure progress, and may be negative;
     `reconstruction_error`, logged beside it, tells more.
 
     Args:
