@@ -109,7 +109,8 @@ class RecurrentDecoder(Declared, SequenceDecoder):
     Every step sees the code. With teacher forcing it sees the element before it, too: in training
     the clean one of the target, otherwise what the decoder has put out itself, as data: the mean
     of its likelihood (probabilities, where these are logits), never the parameters. The first step
-    sees zeros in its place. So the loss of an evaluation is that of reconstructions from the code alone.
+    sees zeros in its place. So the loss of an evaluation is that of reconstructions from the code
+    alone.
 
     Args:
         features: Features of each step of the series.
