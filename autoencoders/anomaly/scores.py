@@ -54,12 +54,12 @@ class Score:
     """
 
     name: str | tuple[str, ...]
-    needs_statistics = False
-    decomposes = True
+    needs_statistics: bool = False
+    decomposes: bool = True
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any) -> None:
         self.model = model
-        self.statistics = {}
+        self.statistics: dict[str, np.ndarray] = {}
 
     def learn(self, over_rows: OverRows) -> None:
         """Learn statistics of the training rows.
@@ -89,7 +89,7 @@ class ReconstructionError(Score):
     (MLSDA 2014).
     """
 
-    name = "reconstruction_error"
+    name: str = "reconstruction_error"
 
     def of(self, x: Any) -> Any:
         """The mean squared error of each row."""
@@ -110,7 +110,7 @@ class MultiScale(Score):
     (e − b) · log(E / B) / (E − B), which adds up exactly.
     """
 
-    name = "multi_scale"
+    name: str = "multi_scale"
     needs_statistics = True
 
     def learn(self, over_rows: OverRows) -> None:
@@ -158,9 +158,9 @@ class ReconstructionProbability(Score):
     (SNU Data Mining Center, 2015). A model without a posterior has one code for each row.
     """
 
-    name = "reconstruction_probability"
+    name: str = "reconstruction_probability"
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any) -> None:
         super().__init__(model)
         if model.likelihood is None:
             raise ValueError(
@@ -196,10 +196,10 @@ class NegativeELBO(ReconstructionProbability):
     had in training.
     """
 
-    name = "elbo"
+    name: str = "elbo"
     decomposes = False
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any) -> None:
         super().__init__(model)
         if not _variational(model) or not _has_kl(described(model.bottleneck.prior)):
             raise ValueError(
@@ -229,7 +229,7 @@ class Mahalanobis(Score):
     do, so that there is an inverse however few the rows.
     """
 
-    name = "mahalanobis"
+    name: str = "mahalanobis"
     needs_statistics = True
     decomposes = False
 
@@ -259,7 +259,7 @@ class Sum(Score):
 
     needs_statistics = True
 
-    def __init__(self, model: Any, parts: Sequence[Score]):
+    def __init__(self, model: Any, parts: Sequence[Score]) -> None:
         self._parts = parts
         self._scales = None
         super().__init__(model)
@@ -310,7 +310,7 @@ class Sum(Score):
 
 
 _KINDS = (MultiScale, ReconstructionError, ReconstructionProbability, NegativeELBO, Mahalanobis)
-SCORES = {kind.name: kind for kind in _KINDS}
+SCORES: dict[str, type[Score]] = {kind.name: kind for kind in _KINDS}
 
 
 def check(score: Any) -> None:

@@ -14,6 +14,7 @@ another. `to_classifier` fine-tunes with labels instead.
 """
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -206,7 +207,7 @@ def _dense_layers(network):
     return [layer for layer in chain if isinstance(layer, keras.layers.Dense)]
 
 
-def copied(part):
+def copied(part: Any) -> Any:
     """A layer, penalty or optimizer of the same configuration, with a state of its own."""
     return type(part).from_config(part.get_config())
 
