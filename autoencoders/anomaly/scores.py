@@ -121,7 +121,7 @@ class MultiScale(Score):
             logs.append(np.log(errors.reshape(*errors.shape[:2], -1).sum(axis=-1)))
         logs = np.concatenate(logs)
         spread = logs.std(axis=0)
-        self.statistics = {
+        self.statistics: dict[str, np.ndarray] = {
             "mean_error": total / len(logs),
             # Rows that are all alike have no spread to measure others by.
             "spread": np.where(spread > 1e-6, spread, 1.0),
@@ -242,7 +242,10 @@ class Mahalanobis(Score):
         values, vectors = np.linalg.eigh(fitted.covariance_)
         # Codes that never vary (all rows alike) span no distance.
         scale = np.where(values > 1e-12, values, 1.0) ** -0.5
-        self.statistics = {"location": fitted.location_, "whitening": vectors * scale}
+        self.statistics: dict[str, np.ndarray] = {
+            "location": fitted.location_,
+            "whitening": vectors * scale,
+        }
 
     def _codes(self, x):
         codes = self.model.encode(x)
@@ -263,8 +266,8 @@ class Sum(Score):
         self._parts = parts
         self._scales = None
         super().__init__(model)
-        self.name = tuple(part.name for part in parts)
-        self.decomposes = all(part.decomposes for part in parts)
+        self.name: tuple[str, ...] = tuple(part.name for part in parts)
+        self.decomposes: bool = all(part.decomposes for part in parts)
 
     @property
     def statistics(self) -> dict[str, np.ndarray]:
