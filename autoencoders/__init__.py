@@ -17,7 +17,7 @@ from autoencoders import serialization
 if TYPE_CHECKING:  # what `__getattr__` gives, for editors and type checkers
     from autoencoders import datasets, layers, losses, metrics, networks, plots
     from autoencoders.anomaly.detector import AnomalyDetector
-    from autoencoders.anomaly.series import SeriesAnomalyDetector
+    from autoencoders.anomaly.series.detector import SeriesAnomalyDetector
     from autoencoders.autoencoder import Autoencoder
     from autoencoders.registry import register
     from autoencoders.zoo import get, info, list_models, list_weights, load

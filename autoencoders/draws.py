@@ -9,11 +9,18 @@ those of `keras.random`.
 
 import keras
 
+from autoencoders.types import Shape, Tensor
+
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
     from tensorflow import raw_ops as raw
 
-    def normal(shape, *, dtype=None, seed):
+    def normal(
+        shape: Shape | Tensor,
+        *,
+        dtype: str | None = None,
+        seed: int | keras.random.SeedGenerator,
+    ) -> Tensor:
         """Draw from the standard normal distribution.
 
         Args:
@@ -31,7 +38,14 @@ if keras.backend.backend() == "tensorflow":
         dtype = dtype or keras.config.floatx()
         return raw.StatelessRandomNormalV2(shape=_shape(shape), dtype=dtype, **_source(seed))
 
-    def uniform(shape, minval=0.0, maxval=1.0, *, dtype=None, seed):
+    def uniform(
+        shape: Shape | Tensor,
+        minval: float | Tensor = 0.0,
+        maxval: float | Tensor = 1.0,
+        *,
+        dtype: str | None = None,
+        seed: int | keras.random.SeedGenerator,
+    ) -> Tensor:
         """Draw evenly from `minval` (included) to `maxval` (excluded).
 
         Args:
@@ -51,7 +65,13 @@ if keras.backend.backend() == "tensorflow":
         unit = raw.StatelessRandomUniformV2(shape=_shape(shape), dtype=dtype, **_source(seed))
         return unit * (high - low) + low
 
-    def randint(shape, minval, maxval, *, seed):
+    def randint(
+        shape: Shape | Tensor,
+        minval: int | Tensor,
+        maxval: int | Tensor,
+        *,
+        seed: int | keras.random.SeedGenerator,
+    ) -> Tensor:
         """Draw integers evenly from `minval` (included) to `maxval` (excluded).
 
         Args:

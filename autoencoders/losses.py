@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import keras
 from keras import KerasTensor, ops
@@ -17,8 +17,35 @@ from autoencoders.arguments import Declared, Derived, Number, fixed
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
 
+if TYPE_CHECKING:
+    # Keras has no types, and a class whose base has none tells a type checker nothing. This is what
+    # a likelihood has of its base.
+    class _Loss:
+        name: str
+        dtype: str
+        reduction: str | None
 
-class Likelihood(keras.losses.Loss):
+        def __init__(
+            self,
+            name: str | None = None,
+            reduction: str | None = "sum_over_batch_size",
+            dtype: Any = None,
+        ) -> None: ...
+
+        def __call__(
+            self,
+            y_true: KerasTensor,
+            y_pred: KerasTensor,
+            sample_weight: KerasTensor | None = None,
+        ) -> KerasTensor: ...
+
+        def get_config(self) -> dict[str, Any]: ...
+
+else:
+    _Loss = keras.losses.Loss
+
+
+class Likelihood(_Loss):
     """Base class of the reconstruction likelihoods.
 
     A subclass gives `elementwise(y_true, y_pred)`: the negative log-likelihood of each element of

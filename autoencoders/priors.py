@@ -27,7 +27,7 @@ _PRIORS = {
 }
 
 
-def get(prior):
+def get(prior: Prior | str) -> Prior:
     """A prior from itself or from its name: "normal", or in the plane "mixture", "swiss_roll"."""
     if hasattr(prior, "sample"):
         return prior

@@ -37,8 +37,8 @@ class Detector(FittedAttributes, OutlierMixin, BaseEstimator, KerasSaveable):
         unit: What messages call a thing that has a score.
     """
 
-    frozen_arguments = ("model", "noise_levels", "model_params", "scaler")
-    unit = "rows"
+    frozen_arguments: tuple[str, ...] = ("model", "noise_levels", "model_params", "scaler")
+    unit: str = "rows"
 
     model: Any
     contamination: str | float

@@ -91,7 +91,7 @@ class AnomalyDetector(Detector):
         warm_start: bool = False,
         verbose: int = 0,
         random_state: Any = None,
-    ):
+    ) -> None:
         self.model = model
         self.score = score
         self.contamination = contamination

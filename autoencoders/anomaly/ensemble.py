@@ -37,7 +37,7 @@ class DenoisingEnsemble(PhasedModel):
         members: `Autoencoder`s for rows of one shape, with names of their own.
     """
 
-    def __init__(self, members: Iterable[Autoencoder], **kwargs: Any):
+    def __init__(self, members: Iterable[Autoencoder], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.members = list(members)
 

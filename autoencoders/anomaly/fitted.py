@@ -150,6 +150,8 @@ class FittedAttributes:
     AttributeError.
     """
 
+    n_features_in_: int
+    feature_names_in_: np.ndarray
     _fitted: Fitted | None = None
 
     @property

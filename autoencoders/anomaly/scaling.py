@@ -51,9 +51,11 @@ class Scaler:
             steps are not scaled.
     """
 
-    def __init__(self, center: ArrayLike, scale: ArrayLike, mask_value: float | None = None):
-        self.center = np.asarray(center, "float64")
-        self.scale = np.asarray(scale, "float64")
+    def __init__(
+        self, center: ArrayLike, scale: ArrayLike, mask_value: float | None = None
+    ) -> None:
+        self.center: np.ndarray = np.asarray(center, "float64")
+        self.scale: np.ndarray = np.asarray(scale, "float64")
         self._mask_value = mask_value
         self._farthest = _FARTHEST if self.center.ndim else _FARTHEST_UNSCALED
 

@@ -54,12 +54,12 @@ class Score:
     """
 
     name: str | tuple[str, ...]
-    needs_statistics = False
-    decomposes = True
+    needs_statistics: bool = False
+    decomposes: bool = True
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any) -> None:
         self.model = model
-        self.statistics = {}
+        self.statistics: dict[str, np.ndarray] = {}
 
     def learn(self, over_rows: OverRows) -> None:
         """Learn statistics of the training rows.
@@ -89,7 +89,7 @@ class ReconstructionError(Score):
     (MLSDA 2014).
     """
 
-    name = "reconstruction_error"
+    name: str = "reconstruction_error"
 
     def of(self, x: Any) -> Any:
         """The mean squared error of each row."""
@@ -110,7 +110,7 @@ class MultiScale(Score):
     (e − b) · log(E / B) / (E − B), which adds up exactly.
     """
 
-    name = "multi_scale"
+    name: str = "multi_scale"
     needs_statistics = True
 
     def learn(self, over_rows: OverRows) -> None:
@@ -121,7 +121,7 @@ class MultiScale(Score):
             logs.append(np.log(errors.reshape(*errors.shape[:2], -1).sum(axis=-1)))
         logs = np.concatenate(logs)
         spread = logs.std(axis=0)
-        self.statistics = {
+        self.statistics: dict[str, np.ndarray] = {
             "mean_error": total / len(logs),
             # Rows that are all alike have no spread to measure others by.
             "spread": np.where(spread > 1e-6, spread, 1.0),
@@ -158,9 +158,9 @@ class ReconstructionProbability(Score):
     (SNU Data Mining Center, 2015). A model without a posterior has one code for each row.
     """
 
-    name = "reconstruction_probability"
+    name: str = "reconstruction_probability"
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any) -> None:
         super().__init__(model)
         if model.likelihood is None:
             raise ValueError(
@@ -196,10 +196,10 @@ class NegativeELBO(ReconstructionProbability):
     had in training.
     """
 
-    name = "elbo"
+    name: str = "elbo"
     decomposes = False
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any) -> None:
         super().__init__(model)
         if not _variational(model) or not _has_kl(described(model.bottleneck.prior)):
             raise ValueError(
@@ -229,7 +229,7 @@ class Mahalanobis(Score):
     do, so that there is an inverse however few the rows.
     """
 
-    name = "mahalanobis"
+    name: str = "mahalanobis"
     needs_statistics = True
     decomposes = False
 
@@ -242,7 +242,10 @@ class Mahalanobis(Score):
         values, vectors = np.linalg.eigh(fitted.covariance_)
         # Codes that never vary (all rows alike) span no distance.
         scale = np.where(values > 1e-12, values, 1.0) ** -0.5
-        self.statistics = {"location": fitted.location_, "whitening": vectors * scale}
+        self.statistics: dict[str, np.ndarray] = {
+            "location": fitted.location_,
+            "whitening": vectors * scale,
+        }
 
     def _codes(self, x):
         codes = self.model.encode(x)
@@ -259,12 +262,12 @@ class Sum(Score):
 
     needs_statistics = True
 
-    def __init__(self, model: Any, parts: Sequence[Score]):
+    def __init__(self, model: Any, parts: Sequence[Score]) -> None:
         self._parts = parts
         self._scales = None
         super().__init__(model)
-        self.name = tuple(part.name for part in parts)
-        self.decomposes = all(part.decomposes for part in parts)
+        self.name: tuple[str, ...] = tuple(part.name for part in parts)
+        self.decomposes: bool = all(part.decomposes for part in parts)
 
     @property
     def statistics(self) -> dict[str, np.ndarray]:
@@ -310,7 +313,7 @@ class Sum(Score):
 
 
 _KINDS = (MultiScale, ReconstructionError, ReconstructionProbability, NegativeELBO, Mahalanobis)
-SCORES = {kind.name: kind for kind in _KINDS}
+SCORES: dict[str, type[Score]] = {kind.name: kind for kind in _KINDS}
 
 
 def check(score: Any) -> None:

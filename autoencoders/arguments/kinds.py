@@ -25,8 +25,8 @@ class Argument:
     def __init__(
         self, argument: str | None = None, serialize: Callable[[Any], Any] | None = None
     ) -> None:
-        self.name = ""  # Python gives it once the class body is read.
-        self.argument = argument or ""
+        self.name: str = ""  # Python gives it once the class body is read.
+        self.argument: str = argument or ""
         self._serialize = serialize
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -104,7 +104,7 @@ class Number(Argument):
         above: float | None = None,
         at_most: float | None = None,
         below: float | None = None,
-        off: tuple = (),
+        off: tuple[Any, ...] = (),
         argument: str | None = None,
     ) -> None:
         super().__init__(argument)
@@ -166,7 +166,7 @@ class Derived:
     """
 
     def __init__(self, function: Callable[[Any], float]) -> None:
-        self.name = ""
+        self.name: str = ""
         self._function = function
         self.__doc__ = function.__doc__
 
@@ -271,7 +271,7 @@ def fixed(instance: Any, argument: str) -> str:
     )
 
 
-_DECLARED = WeakKeyDictionary()
+_DECLARED: WeakKeyDictionary[type, dict[str, Argument]] = WeakKeyDictionary()
 
 
 def declared(cls: type) -> dict[str, Argument]:
@@ -287,7 +287,7 @@ def declared(cls: type) -> dict[str, Argument]:
 class _Switches:
     """How many switches have been turned in this process."""
 
-    changes = 0
+    changes: int = 0
 
 
 SWITCHES = _Switches()

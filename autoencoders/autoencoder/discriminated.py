@@ -25,7 +25,7 @@ class DiscriminatedAutoencoder(Autoencoder):
         kwargs: As in `Autoencoder`.
     """
 
-    discriminator_terms = ("discriminator_loss",)
+    discriminator_terms: tuple[str, ...] = ("discriminator_loss",)
     discriminator = Part()
     seed = Structure()
 
@@ -41,7 +41,7 @@ class DiscriminatedAutoencoder(Autoencoder):
         super().__init__(encoder, decoder, **kwargs)
         self.discriminator = discriminator
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator: keras.random.SeedGenerator = keras.random.SeedGenerator(seed)
         self._discriminator_has_losses = False
 
     def run_parts(self, inputs: Inputs, training: bool) -> tuple[Tensor, Tensor]:

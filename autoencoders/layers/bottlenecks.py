@@ -40,13 +40,13 @@ class Bottleneck(keras.layers.Layer):
       `indices(features)` and `lookup(indices)`.
     """
 
-    loss_terms = ()
-    measures = ()
-    batch_statistics = ()
-    num_samples = 1
-    posterior_family = None
-    prior = None
-    num_codes = None
+    loss_terms: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
+    batch_statistics: tuple[str, ...] = ()
+    num_samples: int = 1
+    posterior_family: type[DiagonalGaussian] | type[Categorical] | None = None
+    prior: Any = None
+    num_codes: int | None = None
 
     def draw(self, features: Tensor, training: bool) -> Drawn:
         """The latent code as the loss sees it, and the loss terms and measures by name."""

@@ -9,7 +9,7 @@ from keras import layers, ops
 
 from autoencoders.arguments import Declared, Structure
 from autoencoders.serialization import PACKAGE
-from autoencoders.types import Activation, Sizes
+from autoencoders.types import Activation, Shape, Sizes, Tensor
 
 
 def mlp(
@@ -121,7 +121,7 @@ class DenseTranspose(Declared, layers.Layer):
     units = Structure()
     activation = Structure(serialize=keras.activations.serialize)
 
-    def __init__(self, units, activation=None, **kwargs):
+    def __init__(self, units: int, activation: Activation = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         (self.units,) = sizes(units, "units")
         self.activation = keras.activations.get(activation)
@@ -129,7 +129,7 @@ class DenseTranspose(Declared, layers.Layer):
         self._inputs = None
         self._tied = _Reference()
 
-    def tie(self, layer):
+    def tie(self, layer: keras.layers.Dense) -> None:
         """Take the kernel of `layer`, a `keras.layers.Dense`, from now on.
 
         Raises:
@@ -138,7 +138,7 @@ class DenseTranspose(Declared, layers.Layer):
         self.check(layer)
         self._tied = _Reference(layer)
 
-    def check(self, layer):
+    def check(self, layer: keras.layers.Dense) -> None:
         """See that this layer may have the kernel of `layer`, as far as the two are built.
 
         Raises:
@@ -155,12 +155,12 @@ class DenseTranspose(Declared, layers.Layer):
                 f"whose kernel it is to have, {layer.units} of {layer.kernel.shape[0]}."
             )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Create the bias."""
         self._inputs = input_shape[-1]
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """`(batch, ..., other layer's units)` to `(batch, ..., units)`.
 
         Raises:
@@ -185,7 +185,7 @@ class DenseTranspose(Declared, layers.Layer):
         self.check(layer)
         return self.activation(ops.matmul(inputs, ops.transpose(layer.kernel)) + self.bias)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """`(batch, ..., units)`."""
         return (*input_shape[:-1], self.units)
 

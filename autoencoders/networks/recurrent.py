@@ -7,6 +7,7 @@ learning of video representations using LSTMs" (2015, arXiv:1502.04681).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -16,7 +17,7 @@ from autoencoders.losses import Likelihood
 from autoencoders.networks.sequences import SequenceDecoder, layer_units, series_shape
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
-from autoencoders.types import Activation, Sizes
+from autoencoders.types import Activation, Shape, Sizes, Tensor
 
 _LAYERS = {"gru": layers.GRU, "lstm": layers.LSTM, "rnn": layers.SimpleRNN}
 _CELLS = {"gru": layers.GRUCell, "lstm": layers.LSTMCell, "rnn": layers.SimpleRNNCell}
@@ -149,20 +150,20 @@ class RecurrentDecoder(Declared, SequenceDecoder):
 
     def __init__(
         self,
-        features,
-        units=(64,),
+        features: int,
+        units: Sizes = (64,),
         *,
-        cell="lstm",
-        bidirectional=False,
-        reverse_targets=False,
-        teacher_forcing=False,
-        activation="tanh",
-        output="linear",
-        parameters=1,
-        likelihood=None,
-        masked=False,
-        **kwargs,
-    ):
+        cell: str = "lstm",
+        bidirectional: bool = False,
+        reverse_targets: bool = False,
+        teacher_forcing: bool = False,
+        activation: Activation = "tanh",
+        output: Activation = "linear",
+        parameters: int = 1,
+        likelihood: Likelihood | None = None,
+        masked: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if teacher_forcing and bidirectional:
             raise ValueError(
@@ -207,7 +208,7 @@ class RecurrentDecoder(Declared, SequenceDecoder):
     def _backwards(self):
         return self.reverse_targets and not self.bidirectional
 
-    def build(self, latent_shape):
+    def build(self, latent_shape: Shape) -> None:
         """Create the weights for codes of shape `(batch, latent_dim)`."""
         width = latent_shape[-1]
         if self.teacher_forcing:
@@ -218,7 +219,14 @@ class RecurrentDecoder(Declared, SequenceDecoder):
             width = 2 * count if self.bidirectional else count
         self.dense.build((None, None, width))
 
-    def call(self, latent, steps, mask=None, target=None, training=None):
+    def call(
+        self,
+        latent: Tensor,
+        steps: int | Tensor,
+        mask: Tensor | None = None,
+        target: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         """The parameters of the series: `(batch, latent_dim)` to `(batch, steps, features)`."""
         shape = (ops.shape(latent)[0], steps, latent.shape[-1])
         x = ops.broadcast_to(ops.expand_dims(latent, axis=1), shape)

@@ -9,6 +9,7 @@ tree; here it is balanced, so that a series of n steps has ⌈log₂ n⌉ levels
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -16,7 +17,7 @@ from keras import layers, ops
 from autoencoders.arguments import Declared, Structure
 from autoencoders.networks.sequences import SequenceDecoder, layer_units, series_shape
 from autoencoders.serialization import PACKAGE
-from autoencoders.types import Activation, Sizes
+from autoencoders.types import Activation, Shape, Sizes, Tensor
 
 
 def recursive(
@@ -92,7 +93,9 @@ class RecursiveEncoder(Declared, layers.Layer):
     units = Structure()
     activation = Structure(serialize=keras.activations.serialize)
 
-    def __init__(self, units=(64,), *, activation="tanh", **kwargs):
+    def __init__(
+        self, units: Sizes = (64,), *, activation: Activation = "tanh", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.units = layer_units(units)
         self.activation = keras.activations.get(activation)
@@ -104,12 +107,12 @@ class RecursiveEncoder(Declared, layers.Layer):
         ]
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Create the weights for series of shape `(batch, steps, features)`."""
         self.embedding.build(input_shape)
         _build(self.merge, 2 * self.units[-1])
 
-    def call(self, series, mask=None):
+    def call(self, series: Tensor, mask: Tensor | None = None) -> Tensor:
         """The root: `(batch, steps, features)` to `(batch, units[-1])`.
 
         Raises:
@@ -128,11 +131,11 @@ class RecursiveEncoder(Declared, layers.Layer):
             nodes = ops.where(ops.all(present, axis=-1, keepdims=True), merged, alone)
         return nodes[:, 0]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """`(batch, units[-1])`."""
         return (input_shape[0], self.units[-1])
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> None:
         """None: the root has no steps."""
 
 
@@ -156,8 +159,15 @@ class RecursiveDecoder(Declared, SequenceDecoder):
     parameters = Structure()
 
     def __init__(
-        self, features, units=(64,), *, activation="tanh", output="linear", parameters=1, **kwargs
-    ):
+        self,
+        features: int,
+        units: Sizes = (64,),
+        *,
+        activation: Activation = "tanh",
+        output: Activation = "linear",
+        parameters: int = 1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.features = features
         self.units = layer_units(units)
@@ -177,13 +187,20 @@ class RecursiveDecoder(Declared, SequenceDecoder):
             name="output",
         )
 
-    def build(self, latent_shape):
+    def build(self, latent_shape: Shape) -> None:
         """Create the weights for codes of shape `(batch, latent_dim)`."""
         self.root.build(latent_shape)
         _build(self.split, self.units[0])
         self.dense.build((None, None, self.units[0]))
 
-    def call(self, latent, steps, mask=None, target=None, training=None):
+    def call(
+        self,
+        latent: Tensor,
+        steps: int,
+        mask: Tensor | None = None,
+        target: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         """The parameters of the series: `(batch, latent_dim)` to `(batch, steps, features)`.
 
         Raises:

@@ -23,8 +23,8 @@ Optimizer = keras.optimizers.Optimizer
 
 def phase_optimizers(
     names: Sequence[str],
-    optimizer: Optimizer | str | dict | None,
-    own: Mapping[str, Optimizer | str | dict],
+    optimizer: Optimizer | str | dict[str, Any] | None,
+    own: Mapping[str, Optimizer | str | dict[str, Any]],
 ) -> dict[str, Optimizer]:
     """An optimizer for each phase.
 

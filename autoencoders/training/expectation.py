@@ -42,8 +42,9 @@ class Expectation:
         labels: Labels | None = None,
         padding: float | None = None,
     ) -> None:
-        self.shape = tuple(shape)
-        self.low, self.high = target_range
+        self.shape: Shape = tuple(shape)
+        self.low: float = target_range[0]
+        self.high: float = target_range[1]
         self.labels = labels
         self.padding = padding
 

@@ -89,8 +89,10 @@ class LossTrackers:
 
     def __init__(self, names: Iterable[str], before: LossTrackers | None = None) -> None:
         kept = {} if before is None else {metric.name: metric for metric in before.metrics}
-        self.names = list(names)
-        self.metrics = [kept.get(name) or keras.metrics.Mean(name=name) for name in names]
+        self.names: list[str] = list(names)
+        self.metrics: list[keras.Metric] = [
+            kept.get(name) or keras.metrics.Mean(name=name) for name in names
+        ]
 
     def update(self, values: dict[str, Tensor], rows: Tensor) -> None:
         """Count `values`, a dict of scalars, as the means of a batch of `rows` rows."""

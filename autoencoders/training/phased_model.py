@@ -102,10 +102,10 @@ class PhasedModel(keras.Model):
 
     def compile(
         self,
-        optimizer: compiling.Optimizer | str | dict = "rmsprop",
-        loss: keras.losses.Loss | str | dict | None = None,
+        optimizer: compiling.Optimizer | str | dict[str, Any] = "rmsprop",
+        loss: keras.losses.Loss | str | dict[str, Any] | None = None,
         *,
-        phase_optimizers: Mapping[str, compiling.Optimizer | str | dict] | None = None,
+        phase_optimizers: Mapping[str, compiling.Optimizer | str | dict[str, Any]] | None = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,

@@ -108,12 +108,12 @@ class Order:
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ValueError(f"`batch_size` must be a positive integer, got {batch_size!r}.")
         self._shuffled = shuffle
-        self.batch_size = int(min(batch_size, rows))
-        self.even = rows % batch_size == 0
+        self.batch_size: int = int(min(batch_size, rows))
+        self.even: bool = rows % batch_size == 0
         self._state = state
         self._rows = rows
         self._steps_per_pass = math.ceil(rows / self.batch_size)
-        self.steps = steps_per_epoch or self._steps_per_pass
+        self.steps: int = steps_per_epoch or self._steps_per_pass
 
     def epoch(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows of the epoch that the state stands at.
@@ -141,7 +141,7 @@ class Order:
         return np.random.Generator(np.random.Philox(key=[seed, number])).permutation(self._rows)
 
 
-def batches(arrays: tuple[np.ndarray, ...], order: Order) -> tf.data.Dataset:
+def batches(arrays: tuple[np.ndarray, ...], order: Order) -> tf.data.Dataset[Any]:
     """A `tf.data.Dataset` of the batches of one epoch, to be iterated anew for every epoch.
 
     Args:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import keras
+import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
@@ -76,7 +77,7 @@ def training(
     in_order: bool,
     steps_per_epoch: int | None,
     held_out: float,
-) -> tuple[Source, tuple | None]:
+) -> tuple[Source, tuple[np.ndarray, ...] | None]:
     """What `fit` reads, and the rows that are held out of it.
 
     Args:

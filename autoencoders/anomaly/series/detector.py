@@ -6,6 +6,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils import Tags
 
 from autoencoders.anomaly import training
 from autoencoders.anomaly.base import Detector, checked_rate, is_integer
@@ -110,7 +111,7 @@ class SeriesAnomalyDetector(Detector):
         warm_start: bool = False,
         verbose: int = 0,
         random_state: Any = None,
-    ):
+    ) -> None:
         self.model = model
         self.window = window
         self.stride = stride
@@ -252,7 +253,7 @@ class SeriesAnomalyDetector(Detector):
         """Points from one window to the next, where series are scored."""
         return self.fitted_.score.stride
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags

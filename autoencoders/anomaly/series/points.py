@@ -42,7 +42,7 @@ class PointSums:
         steps: int,
         stride: int,
         channels: int,
-    ):
+    ) -> None:
         self._of_windows = of_windows
         self._steps, self._stride = steps, stride
         self._rows = np.empty((0, channels), "float32")

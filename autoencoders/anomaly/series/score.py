@@ -35,10 +35,10 @@ class PointScore:
             `(levels, 2)`; and `spread`, `(levels,)`.
     """
 
-    def __init__(self, model: DenoisingEnsemble, stride: int):
+    def __init__(self, model: DenoisingEnsemble, stride: int) -> None:
         self.model = model
         self.stride = stride
-        self.levels = len(model.members)
+        self.levels: int = len(model.members)
         self.statistics: dict[str, np.ndarray] = {}
 
     def get_config(self) -> dict[str, Any]:

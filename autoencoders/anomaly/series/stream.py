@@ -25,7 +25,7 @@ class Stream:
         detector: A fitted `SeriesAnomalyDetector`, which must not be fitted anew meanwhile.
     """
 
-    def __init__(self, detector: Detector):
+    def __init__(self, detector: Detector) -> None:
         self._detector = detector
         self._fitted = detector.fitted_
         self._points: PointSums | None = sums_of_totals(self._fitted)

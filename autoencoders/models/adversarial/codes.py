@@ -10,6 +10,8 @@ its generator, learns to fool it. Losses, each with an optimizer of its own:
 - `generator_loss`: −E_x[log D(E(x))], for the encoder (the non-saturating form).
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -19,8 +21,8 @@ from autoencoders.autoencoder.discriminated import DiscriminatedAutoencoder, cro
 from autoencoders.networks import Architecture
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
-from autoencoders.training.step import Phase
-from autoencoders.types import Activation, Sizes
+from autoencoders.training.step import Batch, Phase
+from autoencoders.types import Activation, Sizes, Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -39,24 +41,32 @@ class AdversarialAutoencoder(DiscriminatedAutoencoder):
 
     _prior = Part(argument="prior")
 
-    def __init__(self, encoder, decoder, *, discriminator, prior=None, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.Layer,
+        decoder: keras.Layer,
+        *,
+        discriminator: keras.Layer,
+        prior: priors.Prior | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, discriminator=discriminator, **kwargs)
         if prior is not None and not hasattr(prior, "sample"):
             raise TypeError(f"`prior` must have a `sample` method, got {prior!r}.")
         self._prior = prior or priors.StandardNormal()
 
     @property
-    def training_prior(self):
+    def training_prior(self) -> priors.Prior:
         """The distribution that the codes are trained to follow."""
         return self._prior
 
-    def run_discriminators(self, code, reconstruction, training):
+    def run_discriminators(self, code: Tensor, reconstruction: Tensor, training: bool) -> None:
         """Call the discriminator once, and the prior, which has to have the code's dimensions."""
         super().run_discriminators(code, reconstruction, training)
         self.training_prior.sample((1, code.shape[-1]), seed=0)
 
     @property
-    def phases(self):
+    def phases(self) -> list[Phase]:
         """Reconstruction, then discriminator and generator."""
         encoder = self.encoder.trainable_variables
         if self.bottleneck is not None:
@@ -64,7 +74,7 @@ class AdversarialAutoencoder(DiscriminatedAutoencoder):
         generator = Phase("generator", self.generator_phase, ("generator_loss",), encoder)
         return [*super().phases, generator]
 
-    def discriminator_losses(self, batch, training):
+    def discriminator_losses(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """Tell draws from the prior (1) from codes (0): one loss per row."""
         codes = self.codes(batch, training)
         drawn = self.training_prior.sample(ops.shape(codes), seed=self.seed_generator)
@@ -72,7 +82,7 @@ class AdversarialAutoencoder(DiscriminatedAutoencoder):
         fake = self.discriminator(codes, training=training)
         return {"discriminator_loss": 0.5 * (cross_entropy(1, real) + cross_entropy(0, fake))}
 
-    def generator_phase(self, batch, training):
+    def generator_phase(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """Make the discriminator take codes for draws from the prior: one loss per row."""
         fake = self.discriminator(self.codes(batch, training), training=training)
         return {"generator_loss": cross_entropy(1, fake)}

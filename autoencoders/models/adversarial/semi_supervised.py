@@ -6,9 +6,12 @@ learns from what labels there are, by `classification_loss`, the cross-entropy o
 class over the batch's labelled rows.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from autoencoders import draws, layers, networks, priors
 from autoencoders.arguments import Part
@@ -18,8 +21,8 @@ from autoencoders.networks import Architecture
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.labels import Labels
-from autoencoders.training.step import Phase
-from autoencoders.types import Activation, Sizes
+from autoencoders.training.step import Batch, Phase
+from autoencoders.types import Activation, Data, Sizes, Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -40,33 +43,41 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
     discriminator_terms = ("style_discriminator_loss", "class_discriminator_loss")
     label_discriminator = Part()
 
-    def __init__(self, encoder, decoder, *, bottleneck, label_discriminator, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.Layer,
+        decoder: keras.Layer,
+        *,
+        bottleneck: layers.ClassAndStyle,
+        label_discriminator: keras.Layer,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, bottleneck=bottleneck, **kwargs)
         self.label_discriminator = label_discriminator
 
     @property
-    def labels(self):
+    def labels(self) -> Labels:
         """The labels that the model takes, where rows have them."""
         return Labels(self.bottleneck.num_classes, needed=False)
 
-    def run_discriminators(self, code, reconstruction, training):
+    def run_discriminators(self, code: Tensor, reconstruction: Tensor, training: bool) -> None:
         """Call each discriminator once."""
         classes, style = self.bottleneck.split(code)
         super().run_discriminators(style, reconstruction, training)
         self.label_discriminator(classes, training=training)
 
     @property
-    def batch_statistics(self):
+    def batch_statistics(self) -> tuple[str, ...]:
         """The classification's among them: 0 for a batch without a labelled row."""
         return (*super().batch_statistics, "classification_loss")
 
     @property
-    def discriminators(self):
+    def discriminators(self) -> list[keras.Layer]:
         """The discriminators of the style and of the class."""
         return [self.discriminator, self.label_discriminator]
 
     @property
-    def phases(self):
+    def phases(self) -> list[Phase]:
         """Reconstruction, discriminators, generator, and classification."""
         *others, generator = super().phases
         terms = ("style_generator_loss", "class_generator_loss")
@@ -76,7 +87,7 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
         )
         return [*others, generator._replace(terms=terms), supervised]
 
-    def discriminator_losses(self, batch, training):
+    def discriminator_losses(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """Tell draws from the prior and one-hot classes (1) from codes (0): a loss per row each."""
         classes, style = self.bottleneck.split(self.codes(batch, training))
         drawn = self.training_prior.sample(ops.shape(style), seed=self.seed_generator)
@@ -99,7 +110,7 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
             for term, (network, real, fake) in pairs.items()
         }
 
-    def generator_phase(self, batch, training):
+    def generator_phase(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """Make the discriminators take codes for draws: one loss per row each."""
         classes, style = self.bottleneck.split(self.codes(batch, training))
         return {
@@ -109,7 +120,7 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
             ),
         }
 
-    def classification_phase(self, batch, training):
+    def classification_phase(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """The cross-entropy of the class, a mean over the labelled rows of the batch."""
         features = self.features(self.inputs_of_batch(batch), training)
         logits = ops.cast(self.bottleneck.logits(features), "float32")
@@ -122,16 +133,23 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
         loss = ops.divide_no_nan(ops.sum(weight * errors), ops.sum(weight))
         return {"classification_loss": loss}
 
-    def classify(self, x):
+    def classify(self, x: Data) -> np.ndarray | Tensor:
         """Class probabilities: `(n, *input_shape)` to `(n, num_classes)`."""
         return self.encode(x)[:, : self.bottleneck.num_classes]
 
-    def sample_codes(self, n, seed=None):
+    def sample_codes(self, n: int, seed: int | None = None) -> np.ndarray:
         """Codes of a random class each, with a style from the prior."""
         labels = np.random.default_rng(seed).integers(self.bottleneck.num_classes, size=n)
         return self._codes_of(labels, seed)
 
-    def sample(self, n, *, labels=None, seed=None, steps=None):
+    def sample(
+        self,
+        n: int,
+        *,
+        labels: ArrayLike | None = None,
+        seed: int | None = None,
+        steps: int | None = None,
+    ) -> np.ndarray:
         """New data: `n` draws from the prior, decoded as rows of the given classes.
 
         Args:

@@ -7,16 +7,19 @@ times it, and `generator_loss` train the decoder; `discriminator_loss` the discr
 to tell rows from reconstructions and from decoded draws of the prior.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from autoencoders import layers, networks
 from autoencoders.arguments import Number
 from autoencoders.autoencoder.discriminated import DiscriminatedAutoencoder, cross_entropy
+from autoencoders.layers.encoding import Encoding
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
-from autoencoders.training.step import Phase
-from autoencoders.types import Activation
+from autoencoders.training.step import Batch, Phase
+from autoencoders.types import Activation, Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -32,12 +35,14 @@ class VAEGAN(DiscriminatedAutoencoder):
 
     gamma = Number(at_least=0)
 
-    def __init__(self, encoder, decoder, *, gamma=1.0, **kwargs):
+    def __init__(
+        self, encoder: keras.Layer, decoder: keras.Layer, *, gamma: float = 1.0, **kwargs: Any
+    ) -> None:
         super().__init__(encoder, decoder, **kwargs)
         self.gamma = gamma
         self._decoder_has_losses = False
 
-    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+    def compile(self, optimizer: Any = "rmsprop", loss: None = None, **kwargs: Any) -> None:
         """As `Autoencoder.compile`.
 
         Raises:
@@ -48,21 +53,21 @@ class VAEGAN(DiscriminatedAutoencoder):
         super().compile(optimizer, **kwargs)
 
     @property
-    def parts(self):
+    def parts(self) -> list[keras.Layer]:
         """The layers that the encoder's phase trains; the decoder has a phase of its own."""
         return [part for part in super().parts if part is not self.decoder]
 
-    def note_layer_losses(self):
+    def note_layer_losses(self) -> None:
         """Note which parts have losses of their own, the decoder apart."""
         super().note_layer_losses()
         self._decoder_has_losses = bool(self.decoder.losses)
 
-    def run_discriminators(self, code, reconstruction, training):
+    def run_discriminators(self, code: Tensor, reconstruction: Tensor, training: bool) -> None:
         """Call the discriminator once."""
         self.discriminator(reconstruction, training=training)
 
     @property
-    def phases(self):
+    def phases(self) -> list[Phase]:
         """Encoder (with `reconstruction_loss`), decoder, discriminator."""
         reconstruction, discriminator = super().phases
         decoder = self.decoder.trainable_variables
@@ -77,12 +82,12 @@ class VAEGAN(DiscriminatedAutoencoder):
             discriminator,
         ]
 
-    def objective(self, batch, encoding, output):
+    def objective(self, batch: Batch, encoding: Encoding, output: Tensor) -> dict[str, Tensor]:
         """The KL, and the squared error of the discriminator's features: one value per row."""
         error = self._distance(self.repeated(batch.target), self.mean_of(output))
         return {"reconstruction_loss": self.per_row(error), **encoding.terms}
 
-    def decoder_phase(self, batch, training):
+    def decoder_phase(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """Reconstruct, and make the discriminator take what is decoded for rows."""
         reconstruction, generated = self._decoded(batch, training)
         fooled = [self.discriminator(x, training=False)[1] for x in (reconstruction, generated)]
@@ -94,7 +99,7 @@ class VAEGAN(DiscriminatedAutoencoder):
             values["decoder_regularization_loss"] = sum(self.decoder.losses)
         return values
 
-    def discriminator_losses(self, batch, training):
+    def discriminator_losses(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """Tell rows (1) from reconstructions and from decoded draws of the prior (0)."""
         fake = self._decoded(batch, training)
         loss = cross_entropy(1, self.discriminator(batch.target, training=training)[1])

@@ -14,6 +14,8 @@ another. `to_classifier` fine-tunes with labels instead.
 """
 
 import math
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +29,8 @@ from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import state
 from autoencoders.training.backend import needs_tensorflow
-from autoencoders.types import Activation
+from autoencoders.training.phased_model import PhasedModel
+from autoencoders.types import Activation, Data
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -49,7 +52,15 @@ class StackedAutoencoder(Autoencoder):
     layer_corruption = Part(until_built=True)
     layer_penalties = Part(until_built=True)
 
-    def __init__(self, encoder, decoder, *, layer_corruption=None, layer_penalties=(), **kwargs):
+    def __init__(
+        self,
+        encoder: keras.Layer,
+        decoder: keras.Layer,
+        *,
+        layer_corruption: keras.Layer | None = None,
+        layer_penalties: Iterable[layers.Penalty] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, **kwargs)
         self.layer_corruption = layer_corruption
         self.layer_penalties = list(layer_penalties)
@@ -60,24 +71,24 @@ class StackedAutoencoder(Autoencoder):
         )
 
     @property
-    def pretrained_layers(self):
+    def pretrained_layers(self) -> int:
         """How many layers `pretrain` has trained."""
         return int(np.asarray(self._pretraining)[1])
 
     @needs_tensorflow
     def pretrain(
         self,
-        x,
+        x: Data,
         *,
-        epochs=10,
-        batch_size=None,
-        optimizer=None,
-        loss=None,
-        verbose="auto",
-        callbacks=None,
-        restart=False,
-        on_layer_end=None,
-    ):
+        epochs: int = 10,
+        batch_size: int | None = None,
+        optimizer: Any = None,
+        loss: Any = None,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        restart: bool = False,
+        on_layer_end: Callable[[int], Any] | None = None,
+    ) -> list[keras.callbacks.History]:
         """Train the layers one after the other, each on the codes of those below it.
 
         It goes on after the last layer that is done. A layer's training begins with the weights
@@ -157,7 +168,7 @@ class StackedAutoencoder(Autoencoder):
             )
         return list(zip(encoder, decoder[::-1], strict=True))
 
-    def shallow_model(self, number, layer, mirror):
+    def shallow_model(self, number: int, layer: keras.Layer, mirror: keras.Layer) -> PhasedModel:
         """The model that trains layer `number`; it takes rows `(n, units of the layer below)`.
 
         A subclass that trains its layers by another model overrides this method, and the two below.
@@ -173,7 +184,9 @@ class StackedAutoencoder(Autoencoder):
             name=f"{self.name}_layer_{number}",
         )
 
-    def compile_shallow(self, shallow, optimizer, loss, steps_per_epoch):
+    def compile_shallow(
+        self, shallow: PhasedModel, optimizer: Any, loss: Any, steps_per_epoch: int
+    ) -> None:
         """Compile the model that trains a layer, with what `pretrain` was given or the default."""
         optimizer = optimizer or keras.optimizers.Adam(0.003)
         loss = None if shallow.likelihood else loss
@@ -186,7 +199,7 @@ class StackedAutoencoder(Autoencoder):
         seeds = np.random.default_rng([seed, number]).integers(2**31, size=len(states))
         state.restore(shallow, [(seed, 0) for seed in seeds])
 
-    def take_over(self, shallow, layer, mirror):
+    def take_over(self, shallow: PhasedModel, layer: keras.Layer, mirror: keras.Layer) -> None:
         """Copy what `shallow` has learnt into the layers, where it does not share them."""
 
     def _count(self, layers):
@@ -206,7 +219,7 @@ def _dense_layers(network):
     return [layer for layer in chain if isinstance(layer, keras.layers.Dense)]
 
 
-def copied(part):
+def copied(part: Any) -> Any:
     """A layer, penalty or optimizer of the same configuration, with a state of its own."""
     return type(part).from_config(part.get_config())
 

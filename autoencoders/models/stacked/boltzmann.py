@@ -5,6 +5,8 @@ Hinton & Salakhutdinov, "Reducing the dimensionality of data with neural network
 layer: the energy of the data less that of its reconstruction.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -39,14 +41,24 @@ class StackedBoltzmannMachines(StackedAutoencoder):
     cd_steps = Switch(positive_integer)
     weight_decay = Number(at_least=0, off=(0,))
 
-    def __init__(self, encoder, decoder, *, cd_steps=1, weight_decay=0.0002, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.Layer,
+        decoder: keras.Layer,
+        *,
+        cd_steps: int = 1,
+        weight_decay: float = 0.0002,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, **kwargs)
         if self.layer_corruption is not None or self.layer_penalties:
             raise ValueError("Boltzmann machines take no corruption and no penalties.")
         self.cd_steps = cd_steps
         self.weight_decay = weight_decay
 
-    def shallow_model(self, number, layer, mirror):
+    def shallow_model(
+        self, number: int, layer: keras.Layer, mirror: keras.Layer
+    ) -> RestrictedBoltzmannMachine:
         """The machine of layer `number`, with the layer's weights."""
         logits = number == 1 and isinstance(self.likelihood, losses.Bernoulli)
         machine = RestrictedBoltzmannMachine(
@@ -63,7 +75,9 @@ class StackedBoltzmannMachines(StackedAutoencoder):
         machine.set_weights([layer.kernel, mirror.bias, layer.bias])
         return machine
 
-    def compile_shallow(self, shallow, optimizer, loss, steps_per_epoch):
+    def compile_shallow(
+        self, shallow: RestrictedBoltzmannMachine, optimizer: Any, loss: Any, steps_per_epoch: int
+    ) -> None:
         """Compile the machine; see the class for the default optimizer."""
         if loss is not None:
             raise ValueError("The loss of Boltzmann machines is contrastive divergence.")
@@ -75,7 +89,9 @@ class StackedBoltzmannMachines(StackedAutoencoder):
             optimizer = keras.optimizers.SGD(rate, momentum=0.9)
         shallow.compile(copied(keras.optimizers.get(optimizer)))
 
-    def take_over(self, shallow, layer, mirror):
+    def take_over(
+        self, shallow: RestrictedBoltzmannMachine, layer: keras.Layer, mirror: keras.Layer
+    ) -> None:
         """Copy the machine's weights into the two layers that it becomes."""
         layer.kernel.assign(shallow.kernel)
         layer.bias.assign(shallow.hidden_bias)

@@ -5,6 +5,8 @@ Hinton, "Training products of experts by minimizing contrastive divergence" (Neu
 (UTML TR 2010-003), section 13.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -15,7 +17,8 @@ from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.expectation import Expectation
 from autoencoders.training.phased_model import PhasedModel
-from autoencoders.training.step import Phase
+from autoencoders.training.step import Batch, Phase
+from autoencoders.types import Shape, Tensor
 
 _BIAS_ENERGY = {
     "binary": lambda states, bias: -ops.sum(states * bias, axis=-1),
@@ -63,17 +66,17 @@ class RestrictedBoltzmannMachine(Declared, PhasedModel):
 
     def __init__(
         self,
-        visible_units,
-        hidden_units,
+        visible_units: int,
+        hidden_units: int,
         *,
-        visible="binary",
-        hidden="binary",
-        cd_steps=1,
-        sample_visible=False,
-        weight_decay=0.0,
-        seed=None,
-        **kwargs,
-    ):
+        visible: str = "binary",
+        hidden: str = "binary",
+        cd_steps: int = 1,
+        sample_visible: bool = False,
+        weight_decay: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.cd_steps = cd_steps
         self.visible_units = visible_units
@@ -85,7 +88,7 @@ class RestrictedBoltzmannMachine(Declared, PhasedModel):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Create the weights, small at first, and the biases, zero."""
         small = keras.initializers.RandomNormal(stddev=0.01, seed=self.seed)
         self.kernel = self.add_weight((self.visible_units, self.hidden_units), small, name="kernel")
@@ -94,23 +97,23 @@ class RestrictedBoltzmannMachine(Declared, PhasedModel):
         super().build(input_shape)
 
     @property
-    def known_input_shape(self):
+    def known_input_shape(self) -> Shape:
         """`(None, visible_units)`."""
         return (None, self.visible_units)
 
     @property
-    def expectation(self):
+    def expectation(self) -> Expectation:
         """Rows of visible units, in [0, 1] where they are binary."""
         interval = {"target_range": (0.0, 1.0)} if self.visible == "binary" else {}
         return Expectation((self.visible_units,), **interval)
 
-    def energy(self, v, h):
+    def energy(self, v: Tensor, h: Tensor) -> Tensor:
         """E(v, h): `(batch, visible_units)` and `(batch, hidden_units)` to `(batch,)`."""
         own = _BIAS_ENERGY[self.visible](v, self.visible_bias)
         interaction = ops.sum(ops.matmul(v, self.kernel) * h, axis=-1)
         return own + _BIAS_ENERGY[self.hidden](h, self.hidden_bias) - interaction
 
-    def free_energy(self, v):
+    def free_energy(self, v: Tensor) -> Tensor:
         """F(v) = −log Σ_h exp(−E(v, h)), up to a constant: high for what is not like the data.
 
         Args:
@@ -124,11 +127,11 @@ class RestrictedBoltzmannMachine(Declared, PhasedModel):
         gain = ops.softplus(drive) if binary else 0.5 * (ops.square(drive) - ops.square(b))
         return _BIAS_ENERGY[self.visible](v, self.visible_bias) - ops.sum(gain, axis=-1)
 
-    def hidden_mean(self, v):
+    def hidden_mean(self, v: Tensor) -> Tensor:
         """E[h|v]: `(batch, visible_units)` to `(batch, hidden_units)`."""
         return _MEAN[self.hidden](self._hidden_drive(v))
 
-    def visible_mean(self, h):
+    def visible_mean(self, h: Tensor) -> Tensor:
         """E[v|h]: `(batch, hidden_units)` to `(batch, visible_units)`."""
         drive = ops.matmul(h, ops.transpose(self.kernel)) + self.visible_bias
         return _MEAN[self.visible](drive)
@@ -136,11 +139,11 @@ class RestrictedBoltzmannMachine(Declared, PhasedModel):
     def _hidden_drive(self, v):
         return ops.matmul(v, self.kernel) + self.hidden_bias
 
-    def call(self, v):
+    def call(self, v: Tensor) -> Tensor:
         """The reconstruction of v from the hidden units' means."""
         return self.visible_mean(self.hidden_mean(v))
 
-    def gibbs_chain(self, h):
+    def gibbs_chain(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """The means of both layers' units after `cd_steps` of Gibbs sampling.
 
         Args:
@@ -163,7 +166,7 @@ class RestrictedBoltzmannMachine(Declared, PhasedModel):
         return mean + noise
 
     @property
-    def phases(self):
+    def phases(self) -> list[Phase]:
         """One, contrastive divergence over all weights."""
         terms = ["contrastive_divergence_loss"]
         if is_on(self.weight_decay):
@@ -178,7 +181,7 @@ class RestrictedBoltzmannMachine(Declared, PhasedModel):
             )
         ]
 
-    def contrastive_phase(self, batch, training):
+    def contrastive_phase(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """The energy of the data less that of the chain's end, per row; and the weight decay.
 
         Beside them the mean squared difference between the two.

@@ -5,18 +5,22 @@ models" (NIPS 2015).
 """
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from autoencoders import layers, losses
 from autoencoders.arguments import Structure
 from autoencoders.autoencoder import Autoencoder
+from autoencoders.layers.encoding import Inputs
 from autoencoders.networks import Architecture
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.labels import Labels
+from autoencoders.types import Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -37,27 +41,31 @@ class ConditionalAutoencoder(Autoencoder):
 
     num_classes = Structure()
 
-    def __init__(self, encoder, decoder, *, num_classes, **kwargs):
+    def __init__(
+        self, encoder: keras.Layer, decoder: keras.Layer, *, num_classes: int, **kwargs: Any
+    ) -> None:
         super().__init__(encoder, decoder, **kwargs)
         self.num_classes = num_classes
 
     @property
-    def labels(self):
+    def labels(self) -> Labels:
         """The labels that the model needs."""
         return Labels(self.num_classes)
 
-    def features(self, inputs, training, corrupt=True):
+    def features(self, inputs: Inputs, training: bool, corrupt: bool = True) -> Tensor:
         """As in `Autoencoder`, with the class behind them."""
         features = super().features(inputs, training, corrupt)
         features = ops.reshape(features, (-1, math.prod(features.shape[1:])))
         return self._with_class(features, inputs.labels)
 
-    def decoder_output(self, latent, inputs, training, target=None):
+    def decoder_output(
+        self, latent: Tensor, inputs: Inputs, training: bool | None, target: Tensor | None = None
+    ) -> Tensor:
         """As in `Autoencoder`, for codes beside the labels of the inputs."""
         labels = inputs.labels if target is None else self.repeated(inputs.labels)
         return super().decoder_output(self._with_class(latent, labels), inputs, training, target)
 
-    def decode_codes(self, codes, steps=None):
+    def decode_codes(self, codes: tuple[Tensor, Tensor], steps: int | None = None) -> Tensor:
         """As in `Autoencoder`, of pairs of codes and labels."""
         return super().decode_codes(self._with_class(*codes), steps)
 
@@ -65,7 +73,14 @@ class ConditionalAutoencoder(Autoencoder):
         one_hot = ops.one_hot(labels, self.num_classes, dtype=values.dtype)
         return ops.concatenate([values, one_hot], axis=-1)
 
-    def sample(self, n, *, labels=None, seed=None, steps=None):
+    def sample(
+        self,
+        n: int,
+        *,
+        labels: ArrayLike | None = None,
+        seed: int | None = None,
+        steps: int | None = None,
+    ) -> np.ndarray:
         """New data: `n` draws from the prior, decoded as rows of the given classes.
 
         Args:
@@ -82,7 +97,9 @@ class ConditionalAutoencoder(Autoencoder):
             labels = np.random.default_rng(seed).integers(self.num_classes, size=n)
         return self.decode((codes, self.labels.array_or_one(labels, n)))
 
-    def interpolate(self, a, b, steps=9):
+    def interpolate(
+        self, a: tuple[ArrayLike, int], b: tuple[ArrayLike, int], steps: int = 9
+    ) -> np.ndarray:
         """Reconstructions along the straight line between two labelled rows' codes, and classes.
 
         Args:

@@ -4,16 +4,20 @@ The discriminator is trained in a phase of its own (`discriminator_loss`). Kim &
 "Disentangling by factorising" (2018, arXiv:1802.05983).
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from autoencoders import draws, layers, losses, networks
 from autoencoders.arguments import Number
 from autoencoders.autoencoder.discriminated import DiscriminatedAutoencoder, cross_entropy
+from autoencoders.layers.encoding import Encoding
 from autoencoders.networks import Architecture
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
-from autoencoders.types import Sizes
+from autoencoders.training.step import Batch
+from autoencoders.types import Sizes, Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -33,23 +37,25 @@ class FactorVAE(DiscriminatedAutoencoder):
 
     gamma = Number(at_least=0)
 
-    def __init__(self, encoder, decoder, *, gamma=10.0, **kwargs):
+    def __init__(
+        self, encoder: keras.Layer, decoder: keras.Layer, *, gamma: float = 10.0, **kwargs: Any
+    ) -> None:
         super().__init__(encoder, decoder, **kwargs)
         self.gamma = gamma
 
     @property
-    def reconstruction_terms(self):
+    def reconstruction_terms(self) -> tuple[str, ...]:
         """Those of a variational autoencoder, and the total correlation."""
         return (*super().reconstruction_terms, "total_correlation_loss")
 
-    def objective(self, batch, encoding, output):
+    def objective(self, batch: Batch, encoding: Encoding, output: Tensor) -> dict[str, Tensor]:
         """−ELBO and gamma · the total correlation, by the discriminator's log-ratio for a code."""
         values = super().objective(batch, encoding, output)
         log_ratio = ops.squeeze(self.discriminator(encoding.latent), axis=-1)
         log_ratio = ops.cast(log_ratio, self.variable_dtype)
         return {**values, "total_correlation_loss": self.per_row(self.gamma * log_ratio)}
 
-    def discriminator_losses(self, batch, training):
+    def discriminator_losses(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """Tell codes (1) from shuffled ones (0): one loss per row."""
         codes, others = (self.codes(batch, training) for _ in range(2))
         noise = draws.uniform(ops.shape(others), seed=self.seed_generator)

@@ -4,6 +4,7 @@ Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders" (2015, arXiv:1
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -12,9 +13,12 @@ from autoencoders import layers, losses
 from autoencoders.arguments import is_on
 from autoencoders.autoencoder import Autoencoder
 from autoencoders.distributions.priors import described
+from autoencoders.layers.encoding import Encoding
 from autoencoders.networks import Architecture
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
+from autoencoders.training.step import Batch
+from autoencoders.types import Tensor
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -30,7 +34,15 @@ class ImportanceWeightedAutoencoder(Autoencoder):
             `num_samples=k`, and it has a likelihood.
     """
 
-    def __init__(self, encoder, decoder, *, bottleneck, likelihood, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.Layer,
+        decoder: keras.Layer,
+        *,
+        bottleneck: layers.GaussianBottleneck,
+        likelihood: losses.Likelihood,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, bottleneck=bottleneck, likelihood=likelihood, **kwargs)
         self._check_bound()
 
@@ -39,11 +51,11 @@ class ImportanceWeightedAutoencoder(Autoencoder):
             raise ValueError("An importance-weighted bound has no `free_bits` and no `capacity`.")
 
     @property
-    def reconstruction_terms(self):
+    def reconstruction_terms(self) -> tuple[str, ...]:
         """Those of a variational autoencoder, and the gain of the importance weights."""
         return (*super().reconstruction_terms, "importance_loss")
 
-    def objective(self, batch, encoding, output):
+    def objective(self, batch: Batch, encoding: Encoding, output: Tensor) -> dict[str, Tensor]:
         """The terms of the bound: one value per row."""
         self._check_bound()  # the bottleneck's arguments may have been set since
         prior, posterior = described(self.bottleneck.prior), encoding.posterior

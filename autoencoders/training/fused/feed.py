@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -34,7 +35,7 @@ class Feed:
     ) -> None:
         self._order = order
         limits = (order.steps, steps, keras.config.max_steps_per_epoch())
-        self.steps = min(limit for limit in limits if limit)
+        self.steps: int = min(limit for limit in limits if limit)
         self._chunk = None
         source = DeviceRows if tf.config.list_logical_devices("GPU") else HostRows
         # An array that is both input and target is held once.
@@ -46,7 +47,7 @@ class Feed:
         most = int(np.clip(_CHUNK_BYTES // batch_bytes, 1, _CHUNK_STEPS))
         # All chunks but the last have one length, and the last is hardly shorter: Keras's progress
         # bar counts whole launches, and for XLA the last chunk is padded.
-        self.chunk_steps = math.ceil(self.steps / math.ceil(self.steps / most))
+        self.chunk_steps: int = math.ceil(self.steps / math.ceil(self.steps / most))
 
     @property
     def batch_size(self) -> int:
@@ -63,7 +64,7 @@ class Feed:
         parts = (self._rows[key] for key in self._parts)
         return tuple(tf.TensorSpec((batch_size, *rows.row_shape), rows.dtype) for rows in parts)
 
-    def keras_steps(self) -> tf.data.Dataset:
+    def keras_steps(self) -> tf.data.Dataset[Any]:
         """What Keras's loop iterates over in place of the batches: their numbers."""
         return tf.data.Dataset.range(self.steps)
 
@@ -81,7 +82,7 @@ class Feed:
         """Go on with the epoch in programs that XLA does not compile."""
         self._xla = False
 
-    def take(self, steps: int) -> Iterator[tuple[tuple[int | None, bool], tuple]]:
+    def take(self, steps: int) -> Iterator[tuple[tuple[int | None, bool], tuple[Any, ...]]]:
         """The next `steps` batches.
 
         Yields:
@@ -128,7 +129,8 @@ class HostRows:
 
     def __init__(self, array: np.ndarray) -> None:
         self._array = array
-        self.dtype, self.row_shape = array.dtype, array.shape[1:]
+        self.dtype: np.dtype[Any] = array.dtype
+        self.row_shape: tuple[int, ...] = array.shape[1:]
 
     def batches(self, indices: np.ndarray, size: int) -> tf.Tensor:
         """The rows of these indices, as a tensor `(batches, size, ...)`."""
@@ -148,7 +150,8 @@ class DeviceRows:
     """Rows of an array in an accelerator's memory, as in `HostRows`."""
 
     def __init__(self, array: np.ndarray) -> None:
-        self.dtype, self.row_shape = array.dtype, array.shape[1:]
+        self.dtype: np.dtype[Any] = array.dtype
+        self.row_shape: tuple[int, ...] = array.shape[1:]
         try:
             self._tensor = tf.convert_to_tensor(array)
         except tf.errors.ResourceExhaustedError:  # The device has less memory than the host.

@@ -64,7 +64,7 @@ class Launches:
         """Take these arguments of `compile`, and forget what went before."""
         self.jit_compile = jit_compile
         self.steps_per_execution = steps_per_execution
-        self.training_loop = None
+        self.training_loop: choice.TrainingLoop | None = None
         self._programs.clear()
         self._keras_functions.clear()
 

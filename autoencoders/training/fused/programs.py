@@ -24,7 +24,7 @@ class Graphs:
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
-        self._kept = {}
+        self._kept: dict[Hashable, Any] = {}
         self._weights = []
         self._changes = self._settings = None
 
@@ -134,7 +134,7 @@ class Contents(NamedTuple):
             Keras's own layers, and of whatever else calls `keras.random` (see `draws`).
     """
 
-    operations: frozenset
+    operations: frozenset[str]
     draws: int = 0
     slow_draws: int = 0
 
