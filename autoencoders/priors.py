@@ -29,8 +29,8 @@ _PRIORS = {
 
 def get(prior: Prior | str) -> Prior:
     """A prior from itself or from its name: "normal", or in the plane "mixture", "swiss_roll"."""
-    if hasattr(prior, "sample"):
+    if not isinstance(prior, str):
         return prior
-    if not isinstance(prior, str) or prior not in _PRIORS:
+    if prior not in _PRIORS:
         raise ValueError(unknown("prior", prior, _PRIORS))
     return _PRIORS[prior]()

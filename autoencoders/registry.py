@@ -78,7 +78,7 @@ class Card(TypedDict):
     """What a model is, how it is built and trained, and its weights by tag.
 
     Attributes:
-        builder: The name of a builder; where the card has a network, of an objective.
+        builder: The name of a builder: a function of `autoencoders.models`, or one of `register`.
         network: The name of a `networks.Architecture`; None for a builder that makes its own.
         family: What `list_models(family=...)` goes by.
         description: A sentence.

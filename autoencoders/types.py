@@ -6,7 +6,7 @@ argument or a result is one of them; its shape stands in the docstring.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 Tensor = Any
 
@@ -21,3 +21,11 @@ Activation = str | Callable[..., Any] | None
 
 # The shape of a row or a batch; None for a size that is left open.
 Shape = tuple[int | None, ...]
+
+
+class Networks(TypedDict):
+    """What an architecture adds to the arguments of an `Autoencoder`; the networks are layers."""
+
+    encoder: Any
+    decoder: Any
+    mask_value: NotRequired[float | None]

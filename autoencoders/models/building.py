@@ -1,4 +1,4 @@
-"""The builder of a card: an objective over a kind of network, with the arguments of both."""
+"""The function that builds a card's model: a builder over an architecture, with all arguments."""
 
 import inspect
 from collections.abc import Callable, Mapping

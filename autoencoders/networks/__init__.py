@@ -10,7 +10,6 @@ from autoencoders.networks.architectures import (
     Conv,
     Conv1D,
     MLPGrid,
-    Networks,
     Recurrent,
     Recursive,
 )
@@ -27,7 +26,6 @@ __all__ = [
     "Conv1D",
     "DenseTranspose",
     "MLPGrid",
-    "Networks",
     "Recurrent",
     "RecurrentDecoder",
     "Recursive",

@@ -10,7 +10,7 @@ or features, rows or the parameters of a likelihood. An architecture knows every
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NotRequired, TypedDict
+from typing import Any, ClassVar
 
 import keras
 
@@ -19,15 +19,7 @@ from autoencoders.networks.convolutional import conv, conv1d
 from autoencoders.networks.dense import mlp, sizes
 from autoencoders.networks.recurrent import recurrent
 from autoencoders.networks.recursive import recursive
-from autoencoders.types import Activation, Sizes
-
-
-class Networks(TypedDict):
-    """What an architecture adds to the arguments of an `Autoencoder`."""
-
-    encoder: keras.Layer
-    decoder: keras.Layer
-    mask_value: NotRequired[float | None]
+from autoencoders.types import Activation, Networks, Sizes
 
 
 @dataclass(frozen=True)

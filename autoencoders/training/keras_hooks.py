@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 def make_train_function(self: PhasedModel, force: bool = False) -> None:
     """Make what `fit` launches, as Keras asks for it."""
-    _replace(self, "train", force)
+    _launch_instead(self, "train", force)
 
 
 def make_test_function(self: PhasedModel, force: bool = False) -> None:
     """Make what `evaluate` launches, as Keras asks for it."""
-    _replace(self, "test", force)
+    _launch_instead(self, "test", force)
 
 
 def make_predict_function(self: PhasedModel, force: bool = False) -> None:
     """Make what `predict` launches, as Keras asks for it."""
-    _replace(self, "predict", force)
+    _launch_instead(self, "predict", force)
 
 
-def _replace(model, loop, force):
+def _launch_instead(model, loop, force):
     name = f"{loop}_function"
 
     def keras_function():

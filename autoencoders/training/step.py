@@ -99,11 +99,11 @@ def train(
     parts = tf.nest.flatten(batch)
     with tf.control_dependencies([part for part in parts if part is not None]):
         for phase in phases:
-            values.update(_update(phase, optimizers[phase.name], batch))
+            values.update(_apply_gradient(phase, optimizers[phase.name], batch))
     return values
 
 
-def _update(phase, optimizer, batch):
+def _apply_gradient(phase, optimizer, batch):
     variables = [variable.value for variable in phase.variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)

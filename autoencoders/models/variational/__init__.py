@@ -5,9 +5,9 @@ alone is a card of `vae`.
 """
 
 from autoencoders.models.variational.conditional import ConditionalAutoencoder, cvae
-from autoencoders.models.variational.elbo import vae
 from autoencoders.models.variational.factor import FactorVAE, factor_vae
 from autoencoders.models.variational.importance import ImportanceWeightedAutoencoder, iwae
+from autoencoders.models.variational.vae import vae
 from autoencoders.models.variational.vamp import vamp_vae
 from autoencoders.models.variational.wasserstein import wae
 

@@ -144,7 +144,7 @@ class Launches:
                 return self._keras_functions[key](iterator)
             if loop == "predict":
                 return self._reconstruct(launch.feed, len(iterator))
-            return self._update(loop, launch)
+            return self._run_steps(loop, launch)
 
         return run
 
@@ -161,15 +161,15 @@ class Launches:
         feed.begin(xla=self.training_loop.xla(epoch))
 
     def _contents(self, feed, xla):
-        program = self._updates("train", feed, feed.program_size(xla), xla=False)
+        program = self._program_of_steps("train", feed, feed.program_size(xla), xla=False)
         return contents(program, feed.batch_size)
 
-    def _update(self, loop, launch):
+    def _run_steps(self, loop, launch):
         """The next steps of training or evaluation, and the logs after them."""
         feed = launch.feed
         for (size, xla), arguments in feed.take(launch.steps):
             try:
-                logs = self._updates(loop, feed, size, xla)(*arguments)
+                logs = self._program_of_steps(loop, feed, size, xla)(*arguments)
             except tf.errors.ResourceExhaustedError:
                 raise
             except Exception as error:  # An error that is not XLA's comes again without XLA.
@@ -177,10 +177,10 @@ class Launches:
                     raise
                 self.training_loop = choice.without_xla(error)
                 feed.without_xla()
-                logs = self._updates(loop, feed, size, False)(*arguments)
+                logs = self._program_of_steps(loop, feed, size, False)(*arguments)
         return logs
 
-    def _updates(self, loop, feed, size, xla):
+    def _program_of_steps(self, loop, feed, size, xla):
         step, result = getattr(self._model, f"{loop}_step"), self._model.get_metrics_result
         # With an explicit `jit_compile=True` the step is traced for XLA. Where XLA is chosen here,
         # the step was traced already, to look at its contents, and XLA compiles that graph.

@@ -3,8 +3,15 @@
 Loss: −ELBO = −E_q(z|x)[log p(x|z)] + KL(q(z|x) ‖ p(z)), in nats, summed over features and latent
 dimensions, averaged over rows, with reparameterised samples of z. `reconstruction_loss` is the
 first term, `kl_loss` the second. Kingma & Welling, "Auto-Encoding Variational Bayes" (2013,
-arXiv:1312.6114); of series Fabius & van Amersfoort, "Variational Recurrent Auto-Encoders" (2014,
-arXiv:1412.6581). By their arguments alone differ
+arXiv:1312.6114); for series Fabius & van Amersfoort, "Variational Recurrent Auto-Encoders" (2014,
+arXiv:1412.6581).
+
+The first term is computed by the likelihood (`losses`), which
+`autoencoder.objective.reconstruction_loss` calls; the second by `GaussianBottleneck.kl_terms`
+(`layers.gaussian`), whose closed form is `distributions.divergences.gaussian_kl`;
+`training.step.total` adds them.
+
+These models differ in their arguments alone:
 
 - β-VAE (`beta_vae_*`): beta · KL. Higgins et al., "beta-VAE" (ICLR 2017); with `capacity`,
   beta · |KL − C|: Burgess et al. (2018, arXiv:1804.03599);
