@@ -11,6 +11,7 @@ from keras import ops
 
 import autoencoders
 from autoencoders import models, networks, registry
+from autoencoders.models import building
 
 IMAGE, SERIES = (8, 8, 1), (3, 2)
 VECTORS = [
@@ -161,6 +162,16 @@ def test_a_variant_is_a_card_and_no_code(tmp_path, monkeypatch):
         assert "mmd_loss" in model.evaluate(x, verbose=0, return_dict=True)
     finally:
         registry._bundled_cards.cache_clear()
+
+
+def test_a_builder_must_not_share_arguments_with_its_network():
+    def clash(network, activation="relu", name="clash"):
+        raise AssertionError
+
+    with pytest.raises(ValueError, match="clash and MLP both have the argument 'activation'"):
+        building.composed(clash, "MLP", {})
+    with pytest.raises(ValueError, match="Unknown network 'Networks'"):
+        autoencoders.register(clash, network="Networks")
 
 
 def test_networks_that_do_not_suit_an_objective_are_refused():

@@ -10,27 +10,35 @@ from autoencoders.autoencoder import Autoencoder
 
 
 def composed(
-    objective: Callable[..., Autoencoder], network: str, defaults: Mapping[str, Any]
+    builder: Callable[..., Autoencoder], network: str, defaults: Mapping[str, Any]
 ) -> Callable[..., Autoencoder]:
-    """One function of keyword arguments: those of the network, then those of the objective.
+    """One function of keyword arguments: those of the network, then those of the builder.
 
     Its signature (`inspect.signature`) is complete, and what it does is
 
-        objective(architecture(**its_arguments), **the_others)
+        builder(architecture(**its_arguments), **the_others)
 
     Args:
-        objective: A function of `autoencoders.models`.
+        builder: A function of `autoencoders.models`, or of `autoencoders.register`.
         network: The name of a `networks.Architecture`, such as "Conv".
         defaults: The card's arguments; they win over the defaults of the two.
+
+    Raises:
+        ValueError: the two have an argument in common.
     """
     architecture = getattr(networks, network)
     names = {field.name for field in fields(architecture)}
+    if common := names & set(inspect.signature(builder).parameters):
+        raise ValueError(
+            f"{builder.__name__} and {network} both have the argument {min(common)!r}: give the "
+            "builder's another name."
+        )
     defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in defaults.items()}
     parameters = {
         name: parameter.replace(
             kind=parameter.KEYWORD_ONLY, default=defaults.get(name, parameter.default)
         )
-        for function in (architecture, objective)
+        for function in (architecture, builder)
         for name, parameter in inspect.signature(function).parameters.items()
         if name != "network"
     }
@@ -40,9 +48,9 @@ def composed(
         bound.apply_defaults()
         ours = {name: value for name, value in bound.arguments.items() if name in names}
         theirs = {name: value for name, value in bound.arguments.items() if name not in names}
-        return objective(architecture(**ours), **theirs)
+        return builder(architecture(**ours), **theirs)
 
-    build.__name__ = build.__qualname__ = objective.__name__
+    build.__name__ = build.__qualname__ = builder.__name__
     build.__signature__ = inspect.Signature(
         list(parameters.values()), return_annotation=Autoencoder
     )
