@@ -1,7 +1,7 @@
 """Reconstruction likelihoods: the negative log-likelihood of a target under the decoder's output.
 
-Each is a `keras.losses.Loss`. It sums over an event's features and averages over the batch, so
-that with a KL term beside it the loss is −ELBO in nats and `beta` means what its paper says.
+Each is a `keras.losses.Loss`. It sums over a row's features and averages over the batch, so that
+with a KL term beside it the loss is −ELBO in nats and `beta` means what its paper says.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import pytest
 
 import autoencoders
 from autoencoders import registry
+from tests.test_package import FLOORS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -93,6 +94,7 @@ def test_the_guide_to_adding_a_model_runs():
     names = run(guide)
     for name in [name for name in names if name.startswith("test_")]:
         names[name]()
+    assert names["sharp"].reconstruction_terms == ("reconstruction_loss", "edge_loss")
     assert names["model"].alpha == 0.0
     assert {"reconstruction_loss", "kl_loss", "renyi_loss"} < set(names["history"])
     (text,) = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
@@ -136,6 +138,13 @@ def _anchors(page):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_page_on_architecture_has_the_floors_that_imports_are_held_to():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = page.partition("\n## The floors\n")[2].partition("\n## ")[0]
+    floors = [set(line.split(", ")) for line in re.findall(r"^ {4}(.*)$", section, re.MULTILINE)]
+    assert floors[::-1] == FLOORS
 
 
 def test_the_readme_links_every_page():

@@ -107,9 +107,11 @@ class Detector(FittedAttributes, OutlierMixin, BaseEstimator, KerasSaveable):
 
         Args:
             X: What `fit` was given.
-            columns: The detector that knows the columns, itself where `warm_start` goes on;
-                otherwise a blank one, which gets to know them.
-            folder: Of temporary files, which lasts as long as `fit` does.
+            columns: The detector that holds the number and the names of the columns, as
+                scikit-learn notes them. Where `warm_start` goes on, it is this detector, and X must
+                have the columns it was fitted on; otherwise it is a blank one, which takes them
+                from X.
+            folder: A folder for temporary files, which lasts as long as `fit` does.
         """
         raise NotImplementedError
 
@@ -119,7 +121,7 @@ class Detector(FittedAttributes, OutlierMixin, BaseEstimator, KerasSaveable):
         Args:
             rows: What `read` gave.
             held_back: How many to hold back (about).
-            seed: What chance goes by.
+            seed: The integer by which rows are drawn, where they are held back by chance.
 
         Returns:
             An object with `row_shape`, the shape that the model sees; `count`, how many rows are

@@ -19,9 +19,10 @@ def read(X: Rows, columns: Detector, folder: str, *, known: bool) -> np.ndarray:
 
     Args:
         X: Two rows or more.
-        columns: The detector that knows the columns.
-        folder: Of temporary files.
-        known: Whether it does; otherwise it gets to know those of X.
+        columns: The detector that holds the number and the names of the columns.
+        folder: A folder for temporary files.
+        known: Whether `columns` holds them already: X must then have the same columns. If not, the
+            detector takes those of X.
 
     Raises:
         ValueError: rows that are not finite numbers, that are not like those that the detector

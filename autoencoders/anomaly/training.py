@@ -106,7 +106,8 @@ def copied_model(
         model: The model.
         X: The rows to fit on.
         score: Name of the score, or several names.
-        warn: Whether the rows are to be judged by others that a trained model must not have seen.
+        warn: Whether to warn if the model is trained already: where it is not trained further, and
+            the decision goes by held-back rows, it may have been trained on these.
 
     Raises:
         ValueError: as of `checked_model`.

@@ -6,7 +6,8 @@ A class says of each argument of its constructor which of three kinds it is:
   variable, so that none is traced anew. Where None, or 0, means that it is off, turning it on or
   off is a switch;
 - a `Switch` may be set at any time, too: programs are traced anew when it changes;
-- `Structure` is what an object was built from, and setting it afterwards is an error.
+- `Structure` is what an object was built from, and setting it afterwards is an error. A `Part` is
+  structure that is a Keras object, or a list of them.
 
 `get_config`, `from_config` and the check of a value that is set follow from these declarations.
 """

@@ -45,7 +45,10 @@ def changes() -> int:
 
 
 def settings(whole: object) -> tuple[int, ...]:
-    """What a model's programs were traced for: when a switch of each part was turned last."""
+    """For each part of a model, when a switch of it was turned last.
+
+    Programs that were traced are up to date as long as these numbers are what they were then.
+    """
     return tuple(turned_at(part) for part in _parts(whole))
 
 

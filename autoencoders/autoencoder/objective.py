@@ -93,7 +93,12 @@ def objective(
 def reconstruction_loss(
     self: Autoencoder, batch: Batch, encoding: Encoding, output: Tensor
 ) -> Tensor:
-    """The scalar loss of the decoder's `output`, weighted by the batch's sample weights."""
+    """The loss of the decoder's `output`.
+
+    Returns:
+        A scalar, weighted by the batch's sample weights; or, from a loss without reduction, one
+        value per row, `(batch,)`.
+    """
     loss = self.compiled_loss or self._own_loss
     output = output if self.likelihood else self.mean_of(output)
     target, weight, mask = (

@@ -50,7 +50,8 @@ class Encoding(NamedTuple):
         features: What the encoder gave, `(batch, ...)`.
         drawn: What the bottleneck made of them, `Drawn`.
         training: Whether this is a step of training.
-        encoder: The encoder, where what it puts out is the code, of clean input; otherwise None.
+        encoder: The encoder, in models with neither bottleneck nor corruption, whose code is what
+            it puts out for the rows themselves; None in all other models.
         vector_jacobian: Function of a vector `(batch, latent_dim)` to vᵀJ, `(batch, *input_shape)`,
             where J is the Jacobian of the deterministic code with respect to the rows.
     """

@@ -104,10 +104,10 @@ class ContractivePenalty(Declared, Penalty):
     """`weight * ‖J‖²`, the squared Frobenius norm of the Jacobian of the code at each input.
 
     Rifai, Vincent, Muller, Glorot & Bengio, "Contractive auto-encoders" (ICML 2011). For an encoder
-    of one dense layer the norm is theirs, in closed form: Σ_j h'_j² Σ_i W_ij². For any other, and
-    behind a bottleneck or a corruption, it is that at the clean input,
-    estimated without bias by ‖vᵀJ‖² with random signs v, whose covariance is the identity
-    (Hutchinson 1990).
+    of one dense layer, in a model with neither bottleneck nor corruption, it is computed by their
+    closed form: Σ_j h'_j² Σ_i W_ij². In all other models it is estimated without bias by ‖vᵀJ‖²,
+    with J at the clean input and random signs v, whose covariance is the identity (Hutchinson
+    1990).
 
     Args:
         weight: Weight of the penalty, the paper's λ.

@@ -3,9 +3,11 @@
 - VQ-VAE (`vq_vae`): −log p(x|z) + `commitment_loss` [+ `codebook_loss`], with z the codebook's
   vectors nearest to the features, and the codebook the moving averages of what is near them (or
   trained by gradient, with `codebook_loss`). Van den Oord, Vinyals & Kavukcuoglu, "Neural discrete
-  representation learning" (2017, arXiv:1711.00937). The likelihood is summed over features and the
-  other terms over places, in place of the means of both that common implementations take: the
-  weights of the two are then much alike, where the variance of the data divides the squared error.
+  representation learning" (2017, arXiv:1711.00937). The likelihood is summed over a row's features
+  and the other terms over its places. Common implementations take means of both, and divide the
+  squared error by the variance of the data. With a likelihood that divides by it, too
+  (`losses.Gaussian(stddev)` with the data's deviation), the terms weigh much the same against each
+  other here.
 - Discrete VAE (`dvae`): −ELBO = −E_q(z|x)[log p(x|z)] + beta · KL(q(z|x) ‖ uniform), in nats
   (`kl_loss`), with z relaxed by Gumbel noise. Jang, Gu & Poole (2017, arXiv:1611.01144), Maddison,
   Mnih & Teh (2017, arXiv:1611.00712); with a codebook of 8,192 vectors Ramesh et al., "Zero-shot

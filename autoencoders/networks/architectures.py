@@ -1,7 +1,7 @@
 """Networks that are still to be made, as values: what they are built of, but not for which model.
 
-An objective (a function of `autoencoders.models`) knows what its networks have to put out: a code
-or features, rows or the parameters of a likelihood. An architecture knows everything else.
+A builder (a function of `autoencoders.models`) knows what its networks have to put out: a code or
+features, rows or the parameters of a likelihood. An architecture knows everything else.
 
     >>> from autoencoders import models, networks
     >>> network = networks.Conv((28, 28, 1), filters=(32, 64))
@@ -24,7 +24,10 @@ from autoencoders.types import Activation, Networks, Sizes
 
 @dataclass(frozen=True)
 class Architecture:
-    """The shape of a row, and networks of your own in place of those that are described.
+    """Base class of the architectures; used itself, it takes both networks from you.
+
+    A subclass describes networks by its arguments. An `encoder` or a `decoder` of your own takes
+    the place of the one that it describes.
 
     Args:
         input_shape: Shape of one row, without the batch axis.

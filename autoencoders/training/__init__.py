@@ -6,5 +6,6 @@ loop launches; and `step` runs the model's phases on a batch, whose terms are ma
 `phased_model` holds it together, `compiling` sets it up, and `state` is what a file holds of it.
 `row_runner` answers questions about rows outside of those loops.
 
-The only package that imports TensorFlow itself; everything above it is written in `keras.ops`.
+TensorFlow is imported here, in `draws` and in `arguments.variables`, and nowhere else in the
+package: all the rest is written in `keras.ops`.
 """

@@ -29,8 +29,9 @@ class TwoBatches(NamedTuple):
     another order when all have been seen. A pipeline may give such pairs of batches, too. It is
     Keras's own loop that runs them.
 
-    A phase finds the second batch in `Batch.labelled`. No model of the zoo has such a phase so far,
-    which is why `fit` has no argument for it yet.
+    A phase finds the second batch in `Batch.labelled`. No model of the zoo has such a phase: it
+    takes a class of your own that overrides `phases` and `labels`. `tests/test_two_batches.py` has
+    one. `fit` takes this value as its `x`, without `y` or `sample_weight`.
 
     Attributes:
         rows: `(x,)`, `(x, y)` or `(x, y, sample_weight)`, as `fit` takes them.

@@ -9,7 +9,7 @@
 
 A row is a function with the recipe as its arguments. What a recipe says was either chosen
 beforehand or on held-out rows of the training set. `--held-out` trains without its last 5,000 rows
-and measures on them; docs/results.md says where other rows were held out. The test set is only
+and measures on them; docs/experiments.md says where other rows were held out. The test set is only
 looked at by a run without it, on all training rows.
 
 Models in training are kept in `--folder`, every two minutes: a run that was cut off, or stopped by

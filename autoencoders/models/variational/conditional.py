@@ -25,7 +25,9 @@ from autoencoders.types import Tensor
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ConditionalAutoencoder(Autoencoder):
-    """An autoencoder of labelled rows: what the label says, the code need not.
+    """An autoencoder of labelled rows, whose decoder is given the label beside the code.
+
+    So the code need not hold what the label says.
 
     `fit(x, labels)` takes integer labels in the place of the target, `predict((x, labels))`,
     `encode((x, labels))` and their like take pairs, `decode((z, labels))` too. The label, as one of
