@@ -83,7 +83,7 @@ class Card(TypedDict):
         family: What `list_models(family=...)` goes by.
         description: A sentence.
         paper: Title, authors, year and the like.
-        kwargs: The arguments of objective and network.
+        kwargs: The arguments of builder and network.
         recipe: How it is trained.
         weights: What is known of the pretrained weights of each tag.
     """
@@ -152,7 +152,7 @@ def unknown(kind: str, given: object, known: Iterable[str]) -> str:
 def builder(name: str) -> Callable[..., Any]:
     """The function that builds the model `name`; imports the models when it is first asked for.
 
-    Where the card names a kind of network, that is the card's objective over it, with the arguments
+    Where the card names a kind of network, that is the card's builder over it, with the arguments
     of both (`models.building.composed`).
     """
     known = card(name)
@@ -170,7 +170,7 @@ def builder(name: str) -> Callable[..., Any]:
 def arguments(name: str) -> dict[str, str]:
     """What is said of each argument of a model's builder: a dict of lines by argument.
 
-    They stand once, in the docstrings of the objectives and of the architectures. These are read
+    They stand once, in the docstrings of the builders and of the architectures. These are read
     from the source, so that asking imports no Keras.
     """
     known = card(name)
@@ -186,7 +186,7 @@ def arguments(name: str) -> dict[str, str]:
 
 
 def _docstring(name: str) -> str:
-    """The docstring of an objective or an architecture, the user's own ones among them."""
+    """The docstring of a builder or an architecture, the user's own ones among them."""
     if name in _user_cards:
         return inspect.getdoc(_builders[name]) or ""
     known = docstrings.docstrings("models/**/*.py") | docstrings.docstrings(_ARCHITECTURES)

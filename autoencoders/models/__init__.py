@@ -1,9 +1,9 @@
-"""The models: a function per objective, which takes any network it makes sense with.
+"""The models: a builder for each objective, over any network it makes sense with.
 
     >>> from autoencoders import models, networks
     >>> model = models.vae(networks.Conv((28, 28, 1), filters=(32, 64)), latent_dim=10)
 
-A name of the zoo is a card in `zoo_configs/`: an objective, an architecture, and the arguments of
+A name of the zoo is a card in `zoo_configs/`: a builder, an architecture, and the arguments of
 both. One file holds one family, or one paper of a family that has many.
 """
 

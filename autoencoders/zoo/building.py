@@ -68,7 +68,7 @@ def info(name: str) -> registry.Info:
     """The model's card, as a dict of its own.
 
     Returns:
-        `builder` and `network` (an objective and an architecture), `family`, `description`,
+        `builder` and `network` (by which the model is made), `family`, `description`,
         `paper`, `kwargs` (the arguments of both), `arguments` (what each of them does),
         `recipe` (dataset, optimizer, batch size, epochs, seed; `pretraining` for stacked models)
         and `weights` (by tag: file, sha256, size, dataset, arguments, recipe, and figures measured

@@ -25,7 +25,8 @@ def read(X: Any, columns: Detector, *, known: bool = True) -> list[np.ndarray]:
     Args:
         X: A series or a list of series.
         columns: The detector that knows the channels.
-        known: Whether it does; otherwise it gets to know those of the first series.
+        known: Whether it holds them already: the series must then have the same channels. If
+            not, those of the first series are noted there.
 
     Raises:
         ValueError: as of `read_one`.
