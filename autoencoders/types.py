@@ -22,6 +22,9 @@ Activation = str | Callable[..., Any] | None
 # The shape of a row or a batch; None for a size that is left open.
 Shape = tuple[int | None, ...]
 
+# The same, for code that knows which of the sizes are left open: a checker lets it calculate.
+KnownShape = tuple[Any, ...]
+
 
 class Networks(TypedDict):
     """What an architecture adds to the arguments of an `Autoencoder`; the networks are layers."""

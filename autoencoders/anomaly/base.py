@@ -41,7 +41,7 @@ class Detector(FittedAttributes, OutlierMixin, BaseEstimator, KerasSaveable):
     unit: str = "rows"
 
     model: Any
-    contamination: str | float
+    contamination: Any  # "auto" or a rate
     fpr: float
     scaler: str | None
     epochs: int | None
@@ -162,7 +162,7 @@ class Detector(FittedAttributes, OutlierMixin, BaseEstimator, KerasSaveable):
     def check_arguments(self) -> None:
         """Raise a ValueError or TypeError that names an argument which cannot be."""
         if self.contamination != "auto" and not (
-            isinstance(self.contamination, numbers.Real) and 0.0 < self.contamination <= 0.5
+            _is_real(self.contamination) and 0.0 < self.contamination <= 0.5
         ):
             raise ValueError(
                 f"`contamination` must be 'auto' or a number in (0, 0.5], got "
@@ -351,14 +351,18 @@ def columns_of(detector: Detector) -> dict[str, Any]:
 
 def checked_rate(name: str, value: Any) -> float:
     """The number, which must be a rate."""
-    if not isinstance(value, numbers.Real) or not 0.0 < value < 1.0:
+    if not _is_real(value) or not 0.0 < value < 1.0:
         raise ValueError(f"`{name}` must be between 0 and 1, got {value!r}.")
     return float(value)
 
 
 def is_integer(value: Any, least: int) -> bool:
     """Whether it is an integer, `least` or more."""
-    return isinstance(value, numbers.Integral) and value >= least
+    return isinstance(value, numbers.Integral) and int(value) >= least
+
+
+def _is_real(value):
+    return isinstance(value, numbers.Real)
 
 
 def _with_tuples(value):

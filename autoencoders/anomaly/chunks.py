@@ -82,6 +82,6 @@ def spool(parts: Iterable[np.ndarray], folder: str | Path) -> np.ndarray:
             shape = part.shape[1:]
             count += len(part)
             np.ascontiguousarray(part, dtype).tofile(file)
-    if shape is None or not count:
+    if shape is None or dtype is None or not count:
         raise ValueError("There are no rows to fit on.")
     return np.memmap(path, dtype, mode="r", shape=(count, *shape))

@@ -203,7 +203,7 @@ class AnomalyDetector(Detector):
         p = self.p_values(X)
         found = calibration.discoveries(p, checked_rate("fdr", fdr))
         if len(p) and not found.any():
-            _warn_of_few_compared(p, len(self.calibration_scores_), fdr)
+            _warn_of_few_compared(p, self.calibration_scores_, fdr)
         return np.where(found, -1, 1)
 
     def p_values(self, X: Rows) -> np.ndarray:
@@ -330,7 +330,9 @@ class AnomalyDetector(Detector):
             check_is_fitted(self)
         columns = self.blank()
         x = reading.read_array(X, columns)
-        model, score = training.adopted(self.model, x, self._wanted_score(), self.scaler)
+        model, score = training.adopted(
+            self.argument("model"), x, self._wanted_score(), self.scaler
+        )
         seed = self.draw_seed()
         fitted = Fitted(
             model=model,
@@ -361,8 +363,9 @@ def _row_scores(fitted, parts):
     return np.maximum(np.nan_to_num(-np.concatenate(found), nan=lowest), lowest)
 
 
-def _warn_of_few_compared(p, compared, fdr):
+def _warn_of_few_compared(p, scores, fdr):
     """Warn if rows below all calibration rows are not flagged because these are too few."""
+    compared = len(scores)
     lowest = 1.0 / (compared + 1)
     if p.min() <= lowest:
         count = int(np.sum(p <= lowest))

@@ -13,6 +13,7 @@ from autoencoders.layers import GaussianNoise
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.phased_model import PhasedModel
 from autoencoders.training.step import Phase
+from autoencoders.types import KnownShape
 
 # The first level is a column's standard deviation: stronger noise would hide all that there is to
 # learn. Each further level is half of the one before, and shows finer structure.
@@ -128,7 +129,7 @@ class DenoisingEnsemble(PhasedModel):
         return self.members[0].known_input_shape
 
     @property
-    def row_shape(self) -> tuple[int | None, ...]:
+    def row_shape(self) -> KnownShape:
         """Shape of one row of the input."""
         return self.members[0].row_shape
 

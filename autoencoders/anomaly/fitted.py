@@ -152,7 +152,7 @@ class FittedAttributes:
 
     n_features_in_: int
     feature_names_in_: np.ndarray
-    _fitted: Fitted | None = None
+    _fitted: Any = None  # The `Fitted`, once there is one.
 
     @property
     def built(self) -> bool:

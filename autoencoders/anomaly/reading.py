@@ -59,10 +59,10 @@ def checked_chunks(X: Rows, detector: Detector) -> Iterator[np.ndarray]:
 
 
 def _checked(X: Rows, columns: Detector, *, known: bool, **options: Any) -> np.ndarray:
-    X = validate_data(columns, X, reset=not known, allow_nd=True, dtype="numeric", **options)
+    rows = validate_data(columns, X, reset=not known, allow_nd=True, dtype="numeric", **options)
     if known:
-        _check_row_shape(X, columns)
-    return X
+        _check_row_shape(rows, columns)
+    return rows
 
 
 def _check_row_shape(X: np.ndarray, detector: Detector) -> None:

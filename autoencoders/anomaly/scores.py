@@ -53,13 +53,13 @@ class Score:
         statistics: Arrays by name: all that was learnt.
     """
 
-    name: str | tuple[str, ...]
+    name: Any  # A word, or a tuple of words.
     needs_statistics: bool = False
     decomposes: bool = True
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.statistics: dict[str, np.ndarray] = {}
+        self.statistics: Any = {}
 
     def learn(self, over_rows: OverRows) -> None:
         """Learn statistics of the training rows.
@@ -115,7 +115,8 @@ class MultiScale(Score):
 
     def learn(self, over_rows: OverRows) -> None:
         """Learn the mean error of each feature, and the spread of log E, at each level."""
-        total, logs = 0.0, []
+        total: Any = 0.0
+        logs = []
         for errors in over_rows("squared errors", self._errors):
             total = total + errors.sum(axis=0)
             logs.append(np.log(errors.reshape(*errors.shape[:2], -1).sum(axis=-1)))
@@ -264,7 +265,7 @@ class Sum(Score):
 
     def __init__(self, model: Any, parts: Sequence[Score]) -> None:
         self._parts = parts
-        self._scales = None
+        self._scales: Any = None
         super().__init__(model)
         self.name: tuple[str, ...] = tuple(part.name for part in parts)
         self.decomposes: bool = all(part.decomposes for part in parts)

@@ -26,7 +26,8 @@ class Declared:
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor, serialised."""
         own = declared(type(self)).values()
-        return {**super().get_config(), **{one.argument: one.to_config(self) for one in own}}
+        inherited: Any = super()
+        return {**inherited.get_config(), **{one.argument: one.to_config(self) for one in own}}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -129,9 +129,7 @@ class Number(Argument):
     def _fits(self, value):
         at_least, above, at_most, below = self._bounds
         return (
-            isinstance(value, numbers.Real)
-            and not isinstance(value, bool)
-            and math.isfinite(value)
+            _is_finite(value)
             and (at_least is None or value >= at_least)
             and (above is None or value > above)
             and (at_most is None or value <= at_most)
@@ -165,7 +163,7 @@ class Derived:
     It is computed in Python, at full precision, and is a tensor within programs, as a `Number`.
     """
 
-    def __init__(self, function: Callable[[Any], float]) -> None:
+    def __init__(self, function: Callable[[Any], float | None]) -> None:
         self.name: str = ""
         self._function = function
         self.__doc__ = function.__doc__
@@ -306,6 +304,11 @@ def turned_at(instance: Any) -> int:
 
 
 _MISSING = object()
+
+
+def _is_finite(value):
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return real and math.isfinite(value)
 
 
 def _is_made(instance):

@@ -12,7 +12,7 @@ from autoencoders.types import Tensor
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-    def _in_program():
+    def _in_program() -> bool:
         return not tf.executing_eagerly()
 
     def _outside():
@@ -21,13 +21,13 @@ if keras.backend.backend() == "tensorflow":
     def _variable(value, dtype):
         # TensorFlow traces a function twice if it has to lift a variable out of it. This variable
         # is made outside of all functions, so there is nothing to lift.
-        lifting = {"experimental_enable_variable_lifting": False}
+        lifting: dict[str, Any] = {"experimental_enable_variable_lifting": False}
         return tf.Variable(value, trainable=False, dtype=dtype, **lifting)
 
 else:
     from contextlib import nullcontext as _outside
 
-    def _in_program():
+    def _in_program() -> bool:
         return False
 
 

@@ -19,7 +19,8 @@ from autoencoders.training import state
 from autoencoders.training.expectation import Expectation
 from autoencoders.training.phased_model import PhasedModel, overridden
 from autoencoders.training.row_runner import RowRunner
-from autoencoders.types import Shape, Tensor
+from autoencoders.training.step import Phase
+from autoencoders.types import KnownShape, Shape, Tensor
 
 
 def _is_bottleneck(name, value):
@@ -63,10 +64,10 @@ class Autoencoder(Declared, PhasedModel):
 
     encoder = Part()
     decoder = Part()
-    bottleneck = Part(_is_bottleneck)
-    corruption = Part(until_built=True)
+    bottleneck: Part = Part(_is_bottleneck)
+    corruption: Part = Part(until_built=True)
     penalties = Part()
-    likelihood = Part(_is_likelihood)
+    likelihood: Part = Part(_is_likelihood)
     mask_value = Structure()
 
     # From rows to reconstructions: forward.py ----------------------------------------------------
@@ -87,7 +88,6 @@ class Autoencoder(Declared, PhasedModel):
 
     # The loss of a batch: objective.py ------------------------------------------------------------
 
-    phases = property(objectives.phases)
     parts = property(objectives.parts)
     reconstruction_terms = property(objectives.reconstruction_terms)
     reconstruction_measures = property(objectives.reconstruction_measures)
@@ -148,7 +148,7 @@ class Autoencoder(Declared, PhasedModel):
             connect = described(bottleneck.prior).connect
             connect(lambda x: bottleneck.posterior(self.features(self.inputs_of(x), False)))
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Any) -> None:
         """Create what is not built yet, for inputs of shape `(batch, *input_shape)`.
 
         Where `call` takes pairs of rows and labels, it is the rows' shape that counts.
@@ -206,6 +206,11 @@ class Autoencoder(Declared, PhasedModel):
         """How many codes the model's codebook has; None for a model without one."""
         return None if self.bottleneck is None else self.bottleneck.num_codes
 
+    @property
+    def phases(self) -> list[Phase]:
+        """The parts of a training step, in order: one, unless a subclass trains differently."""
+        return objectives.phases(self)
+
     def _keep_prior(self, prior):
         # Keras does not track it: the density is not part of what is trained, and a built model
         # takes no new parts.
@@ -223,14 +228,14 @@ class Autoencoder(Declared, PhasedModel):
         return Expectation(self._row_shape, support, self.labels, self.mask_value)
 
     @property
-    def row_shape(self) -> Shape:
-        """Shape of one row of the input."""
+    def row_shape(self) -> KnownShape:
+        """Shape of one row of the input; None for a size that is open."""
         self.ensure_built()
         return self._row_shape
 
     @property
-    def latent_shape(self) -> Shape:
-        """Shape of one row's latent code."""
+    def latent_shape(self) -> KnownShape:
+        """Shape of one row's latent code; None for a size that is open."""
         self.ensure_built()
         return self._latent_shape
 

@@ -139,7 +139,7 @@ def sample_codes(self: Autoencoder, n: int, seed: int | None = None) -> np.ndarr
     if None in self.latent_shape:
         raise ValueError(f"{self.name!r} has codes of open shape {self.latent_shape}.")
     if seed is None:  # A prior may draw twice, each time from a seed that is a number.
-        seed = np.random.default_rng().integers(2**31 - 1)
+        seed = int(np.random.default_rng().integers(2**31 - 1))
     seed = int(seed)
     shape = (n, *self.latent_shape)
     if described(prior).of_indices:

@@ -154,7 +154,7 @@ def over_rows(
     row_bytes = int(4 * codes_of_row * (self.num_codes or 0))
 
     def of_batch(*parts):
-        given = parts if len(parts) > 1 else parts[0]
+        given = parts[0] if len(parts) == 1 else parts
         return function(given if codes else self.inputs_of(given))
 
     return self._rows.run(name, of_batch, arrays, batch_size, row_bytes)

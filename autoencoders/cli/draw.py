@@ -104,7 +104,7 @@ def _pictures(
     if not discrete:  # between two vectors of a codebook there are no codes
         ends = data.x_test[chosen]
         if model.needs_labels:
-            ends = [*zip(ends, labels, strict=True)]
+            ends = [*zip(ends, data.y_test[chosen], strict=True)]
         half = len(chosen) // 2
         figure = autoencoders.plots.interpolation(
             model,
@@ -132,7 +132,7 @@ def _has_normal_prior(model: Autoencoder) -> bool:
 def _reconstructions(
     model: Autoencoder,
     x: np.ndarray,
-    y: np.ndarray | None,
+    y: Any,
     entry: registry.WeightsEntry,
     as_images: bool,
     curves: bool,

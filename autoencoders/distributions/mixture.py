@@ -88,7 +88,8 @@ class GaussianMixture(Declared, Value):
         """
         from sklearn import mixture
 
-        codes = np.asarray(codes, "float64").reshape(len(codes), -1)
+        codes = np.asarray(codes, "float64")
+        codes = codes.reshape(len(codes), -1)
         components = min(components, len(codes))
         # Codes are standardised, so that `reg_covar`, which keeps covariances definite, is small
         # compared with them.

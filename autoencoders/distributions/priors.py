@@ -55,7 +55,7 @@ class Prior:
     def kl_per_dimension(self, mean: Tensor, log_variance: Tensor) -> Tensor | None:
         """The same, of every latent dimension; None if it does not fall into dimensions."""
 
-    def connect(self, posterior: Callable[[Tensor], DiagonalGaussian]) -> None:
+    def connect(self, posterior: Callable[[Tensor], Any]) -> None:
         """Take the model's function from rows to posteriors, if it is made of them."""
 
     def components(self) -> DiagonalGaussian | None:
@@ -65,13 +65,15 @@ class Prior:
 class _Foreign(Prior):
     """An object with a `sample` of its own, which may have the rest as well."""
 
-    has_density = False
-
     def __init__(self, prior):
         for name in _ANSWERS:
             if hasattr(prior, name):
                 setattr(self, name, getattr(prior, name))
-        self.has_density = "log_prob" in vars(self)
+
+    @property
+    def has_density(self) -> bool:
+        """Whether it has brought a `log_prob`."""
+        return "log_prob" in vars(self)
 
 
 _ANSWERS = (
@@ -187,7 +189,7 @@ class VampPrior(Declared, Prior, keras.layers.Layer):
         self.num_pseudo_inputs = num_pseudo_inputs
         self.low = low
         self.high = high
-        self._posterior = None
+        self._posterior: Any = None
 
     def build(self, _: Any = None) -> None:
         """Create the pseudo-inputs."""
@@ -197,11 +199,11 @@ class VampPrior(Declared, Prior, keras.layers.Layer):
             name="pseudo_inputs",
         )
 
-    def connect(self, posterior: Callable[[Tensor], DiagonalGaussian]) -> None:
+    def connect(self, posterior: Callable[[Tensor], Any]) -> None:
         """Take the model's function from rows to their `DiagonalGaussian` posterior."""
         self._posterior = posterior
 
-    def components(self) -> DiagonalGaussian | None:
+    def components(self) -> DiagonalGaussian:
         """The components, a `DiagonalGaussian` of shape `(num_pseudo_inputs, latent_dim)`."""
         return self._posterior(ops.clip(self.pseudo_inputs, self.low, self.high))
 

@@ -40,13 +40,14 @@ class Bottleneck(keras.layers.Layer):
       `indices(features)` and `lookup(indices)`.
     """
 
-    loss_terms: tuple[str, ...] = ()
+    # A subclass gives values, arguments or properties, which have no type in common.
+    loss_terms: Any = ()
     measures: tuple[str, ...] = ()
-    batch_statistics: tuple[str, ...] = ()
-    num_samples: int = 1
+    batch_statistics: Any = ()
+    num_samples: Any = 1
     posterior_family: type[DiagonalGaussian] | type[Categorical] | None = None
     prior: Any = None
-    num_codes: int | None = None
+    num_codes: Any = None
 
     def draw(self, features: Tensor, training: bool) -> Drawn:
         """The latent code as the loss sees it, and the loss terms and measures by name."""
@@ -60,9 +61,7 @@ class Bottleneck(keras.layers.Layer):
         if cls.posterior_family is None and cls.posterior is not Bottleneck.posterior:
             cls.posterior_family = DiagonalGaussian
 
-    def posterior(
-        self, features: Tensor
-    ) -> DiagonalGaussian | Categorical | tuple[Tensor, Tensor] | None:
+    def posterior(self, features: Tensor) -> Any:
         """The posterior q(z|x); None where the code is certain."""
 
     def nearest(self, code: Tensor) -> Tensor:

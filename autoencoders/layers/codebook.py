@@ -76,7 +76,7 @@ class VectorQuantizer(Declared, Bottleneck):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.projection = None
-        self.counts = None
+        self.counts: Any = None
 
     def turned(self, name: str) -> None:
         """Begin or stop to count how often codes are used; refuse another way of training."""

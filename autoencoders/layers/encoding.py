@@ -79,6 +79,6 @@ class Encoding(NamedTuple):
         return self.drawn.terms
 
     @property
-    def posterior(self) -> DiagonalGaussian | Categorical | None:
+    def posterior(self) -> Any:
         """The `DiagonalGaussian` or `Categorical` q(z|x), or None."""
         return self.drawn.posterior

@@ -1,5 +1,7 @@
 """Schedules of bottlenecks: what grows or falls with the number of training steps."""
 
+from typing import Any
+
 from keras import ops
 
 from autoencoders.arguments import Declared
@@ -14,7 +16,7 @@ class ScheduledBottleneck(Declared, Bottleneck):
     A subclass gives `scheduled`, and calls `build_schedule` when it is built.
     """
 
-    steps: Tensor | None = None  # The weight that counts steps, where a schedule needs it.
+    steps: Any = None  # The weight that counts steps, where a schedule needs it.
 
     @property
     def scheduled(self) -> bool:

@@ -6,7 +6,7 @@ from. They depend on how many rows there are: compare figures of as many.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -140,7 +140,7 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
     means = [rows.mean(axis=0) for rows in (real, generated)]
     # With Σ = RᵀR the trace of the root is the sum of the singular values of R R'ᵀ: nothing is
     # squared, so that nothing small gets lost, and nothing negative has to be rooted.
-    roots = [
+    roots: list[Any] = [
         np.linalg.qr((rows - mean) / np.sqrt(len(rows) - 1), mode="r")
         for rows, mean in zip((real, generated), means, strict=True)
     ]

@@ -42,16 +42,15 @@ def composed(
         for name, parameter in inspect.signature(function).parameters.items()
         if name != "network"
     }
+    signature = inspect.Signature(list(parameters.values()), return_annotation=Autoencoder)
 
     def build(**arguments: Any) -> Autoencoder:
-        bound = build.__signature__.bind(**arguments)
+        bound = signature.bind(**arguments)
         bound.apply_defaults()
         ours = {name: value for name, value in bound.arguments.items() if name in names}
         theirs = {name: value for name, value in bound.arguments.items() if name not in names}
         return builder(architecture(**ours), **theirs)
 
     build.__name__ = build.__qualname__ = builder.__name__
-    build.__signature__ = inspect.Signature(
-        list(parameters.values()), return_annotation=Autoencoder
-    )
+    build.__signature__ = signature
     return build

@@ -18,6 +18,8 @@ The terms are sums over code units and means over rows. A weight that the papers
 squared error summed over features is as many times smaller here as a row has features.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -140,7 +142,10 @@ def contractive_ae(
         tied_weights: Whether the decoder's kernels are the encoder's, transposed; of no effect
             where one of the networks is your own.
     """
-    ends = {"code_activation": code_activation or network.activation, "output": output}
+    ends: dict[str, Any] = {
+        "code_activation": code_activation or network.activation,
+        "output": output,
+    }
     parts = network.build(latent_dim, tied_weights=tied_weights, **ends)
     penalty = layers.ContractivePenalty(weight, name="contractive_penalty")
     return Autoencoder(**parts, penalties=[penalty], name=name)

@@ -53,7 +53,8 @@ def conv(
     Raises:
         ValueError: rows that are not images, or sizes that are not integers.
     """
-    options = dict(kernel_size=kernel_size, activation=activation, code=code, grid=grid)
+    options: dict[str, Any] = dict(kernel_size=kernel_size, activation=activation)
+    options |= dict(code=code, grid=grid)
     options |= dict(code_activation=code_activation, output=output, parameters=parameters)
     options |= dict(encoder=encoder, decoder=decoder)
     return _convolutional(2, input_shape, latent_dim, filters, **options)

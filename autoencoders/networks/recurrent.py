@@ -17,7 +17,7 @@ from autoencoders.losses import Likelihood
 from autoencoders.networks.sequences import SequenceDecoder, layer_units, series_shape
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
-from autoencoders.types import Activation, Shape, Sizes, Tensor
+from autoencoders.types import Activation, KnownShape, Sizes, Tensor
 
 _LAYERS = {"gru": layers.GRU, "lstm": layers.LSTM, "rnn": layers.SimpleRNN}
 _CELLS = {"gru": layers.GRUCell, "lstm": layers.LSTMCell, "rnn": layers.SimpleRNNCell}
@@ -208,7 +208,7 @@ class RecurrentDecoder(Declared, SequenceDecoder):
     def _backwards(self):
         return self.reverse_targets and not self.bidirectional
 
-    def build(self, latent_shape: Shape) -> None:
+    def build(self, latent_shape: KnownShape) -> None:
         """Create the weights for codes of shape `(batch, latent_dim)`."""
         width = latent_shape[-1]
         if self.teacher_forcing:

@@ -118,11 +118,10 @@ class RecursiveEncoder(Declared, layers.Layer):
         Raises:
             ValueError: the number of steps is not known when a graph is traced.
         """
-        if mask is None:
-            mask = _all(series.shape[1])
+        given = _all(series.shape[1]) if mask is None else mask
         nodes = self.embedding(series)
-        nodes = ops.where(mask[..., None], nodes, ops.zeros_like(nodes))
-        for present in _tree(mask):
+        nodes = ops.where(given[..., None], nodes, ops.zeros_like(nodes))
+        for present in _tree(given):
             pairs = ops.reshape(_even(nodes), (-1, present.shape[1], 2, self.units[-1]))
             merged = ops.reshape(pairs, (-1, present.shape[1], 2 * self.units[-1]))
             for layer in self.merge:

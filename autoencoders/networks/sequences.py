@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from autoencoders.networks.dense import sizes
-from autoencoders.types import Shape, Sizes
+from autoencoders.types import KnownShape, Sizes
 
 
 class SequenceDecoder(keras.layers.Layer):
@@ -27,19 +27,18 @@ class SequenceDecoder(keras.layers.Layer):
         self.supports_masking = True
 
 
-def series_shape(input_shape: Sequence[int | None] | int) -> Shape:
+def series_shape(input_shape: Sequence[int | None] | int) -> KnownShape:
     """`(steps, features)` as a tuple; steps may be None.
 
     Raises:
         ValueError: it is something else.
     """
-    valid = (
+    if not (
         isinstance(input_shape, (list, tuple))
         and len(input_shape) == 2
         and all(isinstance(size, int) and size > 0 for size in input_shape if size is not None)
         and input_shape[1] is not None
-    )
-    if not valid:
+    ):
         raise ValueError(
             "`input_shape` must be (steps, features), with None for steps of any number, got "
             f"{input_shape!r}."

@@ -9,12 +9,13 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from autoencoders.plots.picture import Picture
+from autoencoders.types import Data
 
 if TYPE_CHECKING:
     from autoencoders.autoencoder import Autoencoder
 
 
-def latent(model: Autoencoder, x: ArrayLike, labels: ArrayLike | None = None) -> Figure:
+def latent(model: Autoencoder, x: Data, labels: ArrayLike | None = None) -> Figure:
     """The latent codes of rows, as a scatter plot of two dimensions.
 
     Codes of more than two dimensions are shown along their two leading principal components.

@@ -77,7 +77,8 @@ def load(
     arguments = arguments or {}
     if "input_shape" in arguments:
         raise ValueError("`input_shape` cannot be set: the data set determines it.")
-    (x, y), (x_test, y_test) = _sprites() if dataset == "sprites" else datasets.load(dataset)
+    parts: Any = _sprites() if dataset == "sprites" else datasets.load(dataset)
+    (x, y), (x_test, y_test) = parts
     if len(card["kwargs"]["input_shape"]) == 2 and x.shape[3:] == (1,):
         x, x_test = x[..., 0], x_test[..., 0]  # the lines of a grey image are the steps
     earlier = card["weights"].get(dataset, {"arguments": {}, "recipe": card["recipe"]})

@@ -6,7 +6,7 @@ The functions that take `self` are methods of `PhasedModel`, whose class body na
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 
@@ -18,7 +18,7 @@ from autoencoders.types import Data
 if TYPE_CHECKING:
     from autoencoders.training.phased_model import PhasedModel
 
-Optimizer = keras.optimizers.Optimizer
+Optimizer: TypeAlias = keras.optimizers.Optimizer
 
 
 def phase_optimizers(

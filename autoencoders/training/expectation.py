@@ -177,15 +177,13 @@ class Expectation:
                 target = tf.identity(target)
                 x = target if y is None else x
         if sample_weight is not None:
-            sample_weight = tf.cast(sample_weight, keras.config.floatx())
-            if sample_weight.shape.rank not in (1, None):
+            weight = tf.cast(sample_weight, keras.config.floatx())
+            if weight.shape.rank not in (1, None):
                 raise ValueError(
                     "`sample_weight` must have shape (n,), one weight per row; got "
-                    f"{tuple(sample_weight.shape)}."
+                    f"{tuple(weight.shape)}."
                 )
-            sample_weight = tf.debugging.check_numerics(
-                sample_weight, f"`sample_weight` {_NON_FINITE}"
-            )
+            sample_weight = tf.debugging.check_numerics(weight, f"`sample_weight` {_NON_FINITE}")
         for name, part in (("y", target), ("sample_weight", sample_weight)):
             if part is not None and not part.shape[:1].is_compatible_with(x.shape[:1]):
                 raise ValueError(

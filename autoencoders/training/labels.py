@@ -48,11 +48,11 @@ class Labels:
         labels = None if labels is None else tf.convert_to_tensor(labels)
         if labels is None or not labels.dtype.is_integer or labels.shape.rank not in (1, None):
             raise ValueError(f"{self._described()}, one for each row.")
-        labels = tf.cast(labels, tf.int32)
-        inside = tf.reduce_all((labels >= self._lowest) & (labels < self.num_classes))
+        classes = tf.cast(labels, tf.int32)
+        inside = tf.reduce_all((classes >= self._lowest) & (classes < self.num_classes))
         message = f"{self._described()} for all rows."
         with tf.control_dependencies([tf.debugging.Assert(inside, [message])]):
-            return tf.identity(labels)
+            return tf.identity(classes)
 
     @property
     def _lowest(self):

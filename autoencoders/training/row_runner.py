@@ -78,7 +78,7 @@ class RowRunner(Graphs):
         key = (name, specs)
         traced = tf.function(function, autograph=False)  # Keras's own loops trace like this, too.
         graph = self.get(key, lambda: traced.get_concrete_function(*specs))
-        results = None
+        results = outputs = None
         for start in range(0, max(count, 1), batch_size):
             rows = [_padded(a[start : start + batch_size], batch_size) for a in arrays]
             outputs = graph(*(tf.convert_to_tensor(part) for part in rows))

@@ -208,7 +208,7 @@ def prediction(model: PhasedModel, x: Data, batch_size: int | None, steps: int |
         arrays = model.expectation.inputs(x)
         order = shuffle.Order(len(arrays[0]), batch_size=batch_size)
         feed = model._launches.feed("predict", arrays, order, steps)
-        x = arrays if len(arrays) > 1 else arrays[0]
+        x = arrays[0] if len(arrays) == 1 else arrays
     if feed:
         x, batch_size = feed.keras_steps(), None
     return Source({"x": x, "batch_size": batch_size, "steps": steps}, feed, checked)

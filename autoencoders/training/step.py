@@ -57,7 +57,7 @@ class Batch(NamedTuple):
     x: Tensor
     target: Tensor
     sample_weight: Tensor | None = None
-    labels: Tensor | None = None
+    labels: Any = None
     labelled: Batch | None = None
 
 
@@ -160,7 +160,8 @@ def predict_step(self: PhasedModel, data: Any) -> Tensor:
         x, labels = x
     if not self._launches.current("predict").checked:
         x = self.expectation.tensor(x, "x")
-        labels = self.labels.tensor(labels, x) if self.needs_labels else None
+        expected = self.labels if self.needs_labels else None
+        labels = None if expected is None else expected.tensor(labels, x)
     return self((x, labels) if self.needs_labels else x, training=False)
 
 

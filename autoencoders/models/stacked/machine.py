@@ -104,7 +104,7 @@ class RestrictedBoltzmannMachine(Declared, PhasedModel):
     @property
     def expectation(self) -> Expectation:
         """Rows of visible units, in [0, 1] where they are binary."""
-        interval = {"target_range": (0.0, 1.0)} if self.visible == "binary" else {}
+        interval: dict[str, Any] = {"target_range": (0.0, 1.0)} if self.visible == "binary" else {}
         return Expectation((self.visible_units,), **interval)
 
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
@@ -152,6 +152,7 @@ class RestrictedBoltzmannMachine(Declared, PhasedModel):
         Returns:
             vₖ, sampled where `sample_visible` says so, and E[h|vₖ].
         """
+        v = None  # There is one step at least, which replaces it.
         for _ in range(self.cd_steps):
             v = self.visible_mean(self._sample(self.hidden, h))
             v = self._sample(self.visible, v) if self.sample_visible else v

@@ -75,7 +75,7 @@ class Feed:
         """
         self._xla = xla
         # The order is looked up at the first step: until then a callback may load a saved model.
-        self._indices = None
+        self._indices: Any = None
         self._position = self._chunk_begin = self._chunk_end = 0
 
     def without_xla(self) -> None:
