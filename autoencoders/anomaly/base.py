@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 import keras
 import numpy as np
@@ -41,7 +41,7 @@ class Detector(FittedAttributes, OutlierMixin, BaseEstimator, KerasSaveable):
     unit: str = "rows"
 
     model: Any
-    contamination: Any  # "auto" or a rate
+    contamination: str | float
     fpr: float
     scaler: str | None
     epochs: int | None
@@ -245,7 +245,7 @@ class Detector(FittedAttributes, OutlierMixin, BaseEstimator, KerasSaveable):
 
     def _decided(self, fitted, own, count):
         """The same with a decision, by the scores of the rows that `learn` chose."""
-        if self.contamination != "auto":
+        if _is_real(self.contamination):
             return replace(fitted, offset=float(np.percentile(own, 100.0 * self.contamination)))
         fitted = fitted.calibrated(own, self.fpr)
         needed, unit = calibration.rows_needed(self.fpr), self.unit
@@ -361,7 +361,7 @@ def is_integer(value: Any, least: int) -> bool:
     return isinstance(value, numbers.Integral) and int(value) >= least
 
 
-def _is_real(value):
+def _is_real(value: object) -> TypeGuard[float]:
     return isinstance(value, numbers.Real)
 
 

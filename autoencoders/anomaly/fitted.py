@@ -152,7 +152,7 @@ class FittedAttributes:
 
     n_features_in_: int
     feature_names_in_: np.ndarray
-    _fitted: Any = None  # The `Fitted`, once there is one.
+    _fitted: Fitted | None = None
 
     @property
     def built(self) -> bool:
@@ -166,7 +166,8 @@ class FittedAttributes:
     def fitted_(self) -> Fitted:
         """All that fitting gave, as one value."""
         check_is_fitted(self)
-        return self._fitted
+        fitted: Any = self._fitted
+        return fitted
 
     @property
     def model_(self) -> Any:
