@@ -21,14 +21,23 @@ def docstrings(files: str) -> dict[str, str]:
 
 
 def arguments(docstring: str) -> dict[str, str]:
-    """The entries of a docstring's section "Args:", a line for each argument."""
-    entries = []
+    """The entries of a docstring's section "Args:", a line for each argument.
+
+    An entry begins where the first one does; deeper lines go on with it, and others end the
+    section.
+    """
+    entries: list[str] = []
+    depth = None
     for line in docstring.partition("\nArgs:\n")[2].splitlines():
-        if line and not line.startswith(" "):
+        if not line.strip():
+            continue
+        indent = len(line) - len(line.lstrip())
+        depth = indent if depth is None else depth
+        if indent == 0 or indent < depth:
             break
-        if line.startswith(" " * 8):
-            entries[-1] += f" {line.strip()}"
-        elif line:
+        if indent == depth:
             entries.append(line.strip())
+        else:
+            entries[-1] += f" {line.strip()}"
     parts = (entry.partition(": ") for entry in entries)
-    return {name: text for names, _, text in parts for name in names.split(", ")}
+    return {name.partition(" (")[0]: text for names, _, text in parts for name in names.split(", ")}

@@ -29,8 +29,8 @@ _PRIORS = {
 
 def get(prior: Prior | str) -> Prior:
     """A prior from itself or from its name: "normal", or in the plane "mixture", "swiss_roll"."""
-    if not isinstance(prior, str):
+    if not isinstance(prior, str) and hasattr(prior, "sample"):
         return prior
-    if prior not in _PRIORS:
+    if not isinstance(prior, str) or prior not in _PRIORS:
         raise ValueError(unknown("prior", prior, _PRIORS))
     return _PRIORS[prior]()

@@ -106,6 +106,9 @@ class Info(Card):
 
 _ARCHITECTURES = "networks/architectures.py"
 
+# The package's own builders by their names, which several cards may share; a user's by the names
+# of their cards. Neither sees the other's names.
+_bundled_builders: dict[str, Callable[..., Any]] = {}
 _builders: dict[str, Callable[..., Any]] = {}
 _user_cards: dict[str, Card] = {}
 
@@ -156,12 +159,15 @@ def builder(name: str) -> Callable[..., Any]:
     of both (`models.building.composed`).
     """
     known = card(name)
-    import_module("autoencoders.models")
+    if name in _user_cards:
+        build = _builders[name]
+    else:
+        import_module("autoencoders.models")
+        build = _bundled_builders[known["builder"]]
     if known["network"] is None:
-        return _builders[name]
+        return build
     composed = import_module("autoencoders.models.building").composed
-    defaults = {**known["kwargs"], "name": name}
-    build = composed(_builders[known["builder"]], known["network"], defaults)
+    build = composed(build, known["network"], {**known["kwargs"], "name": name})
     lines = "\n".join(f"    {argument}: {text}" for argument, text in arguments(name).items())
     build.__doc__ = f"{known['description']}\n\nArgs:\n{lines}\n"
     return build
@@ -171,35 +177,37 @@ def arguments(name: str) -> dict[str, str]:
     """What is said of each argument of a model's builder: a dict of lines by argument.
 
     They stand once, in the docstrings of the builders and of the architectures. These are read
-    from the source, so that asking imports no Keras.
+    from the source, so that asking imports no Keras; without the source there are none.
     """
-    known = card(name)
-    parts = [part for part in (known["network"], known["builder"]) if part is not None]
-    texts = {
-        argument: _followed(part, argument)
-        for part in parts
-        for argument in docstrings.arguments(_docstring(part))
-    }
-    if known["network"] is not None:
-        del texts["network"]
-    return texts
-
-
-def _docstring(name: str) -> str:
-    """The docstring of a builder or an architecture, the user's own ones among them."""
+    known, ours = card(name), _docstrings()
     if name in _user_cards:
-        return inspect.getdoc(_builders[name]) or ""
-    known = docstrings.docstrings("models/**/*.py") | docstrings.docstrings(_ARCHITECTURES)
-    return known.get(name, "")
+        build = inspect.getdoc(_builders[name]) or ""
+    else:
+        build = ours.get(known["builder"], "")
+    network = "" if known["network"] is None else ours.get(known["network"], "")
+    texts = {**docstrings.arguments(network), **docstrings.arguments(build)}
+    if known["network"] is not None:
+        texts.pop("network", None)
+    return {argument: _followed(argument, text) for argument, text in texts.items()}
 
 
-def _followed(part: str, argument: str) -> str:
-    """What is said of an argument; "As in `x`." stands for what is said of it there."""
-    text = docstrings.arguments(_docstring(part))[argument]
+@cache
+def _docstrings() -> dict[str, str]:
+    """The docstrings of the package's builders and architectures, by their names."""
+    models = docstrings.docstrings("models/**/*.py")
+    return {**models, **docstrings.docstrings(_ARCHITECTURES)}
+
+
+def _followed(argument: str, text: str, seen: tuple[str, ...] = ()) -> str:
+    """What is said of an argument; "As in `x`." stands for what the package says of it there."""
     reference = re.match(r"As in `(\w+)`\.\s*", text)
-    if reference is None or argument not in docstrings.arguments(_docstring(reference[1])):
+    if reference is None or reference[1] in seen:
         return text
-    return f"{_followed(reference[1], argument)} {text[reference.end() :]}".strip()
+    there = docstrings.arguments(_docstrings().get(reference[1], ""))
+    if argument not in there:
+        return text
+    line = _followed(argument, there[argument], (*seen, reference[1]))
+    return f"{line} {text[reference.end() :]}".strip()
 
 
 @overload
@@ -255,7 +263,8 @@ def register(
         recipe: How it is trained: `optimizer`, `batch_size`, `epochs`, `seed`, `dataset`.
 
     Raises:
-        ValueError: the name belongs to another builder, or there is no such network.
+        ValueError: the name belongs to another model, there is no such network, or the function
+            has no argument for it.
     """
     if build is None:
         return lambda function: register(
@@ -267,25 +276,34 @@ def register(
             kwargs=kwargs,
             recipe=recipe,
         )
-    if network is not None and network not in (known := docstrings.docstrings(_ARCHITECTURES)):
-        raise ValueError(unknown("network", network, known))
+    if build.__module__.startswith("autoencoders.models."):
+        _bundled_builders[build.__name__] = build
+        return build
+    if network is not None:
+        _check_network(build, network)
     name = name or build.__name__
     identity = (build.__module__, build.__qualname__)
-    ours = build.__module__.startswith("autoencoders.models.")
     existing = _builders.get(name)
-    taken = name in _bundled_cards() and not ours
-    if taken or (existing and (existing.__module__, existing.__qualname__) != identity):
+    taken = existing and (existing.__module__, existing.__qualname__) != identity
+    if taken or name in _bundled_cards():
         raise ValueError(f"A model named {name!r} exists already; pass another `name`.")
     _builders[name] = build
-    if not ours:
-        _user_cards[name] = {
-            "builder": name,
-            "network": network,
-            "family": family,
-            "description": (build.__doc__ or "").strip().partition("\n")[0],
-            "paper": paper or {},
-            "kwargs": kwargs or {},
-            "recipe": recipe or {},
-            "weights": {},
-        }
+    _user_cards[name] = {
+        "builder": name,
+        "network": network,
+        "family": family,
+        "description": (build.__doc__ or "").strip().partition("\n")[0],
+        "paper": paper or {},
+        "kwargs": kwargs or {},
+        "recipe": recipe or {},
+        "weights": {},
+    }
     return build
+
+
+def _check_network(build: Callable[..., Any], network: str) -> None:
+    known = docstrings.docstrings(_ARCHITECTURES)
+    if known and network not in known:  # without the source none are known here
+        raise ValueError(unknown("network", network, known))
+    if "network" not in inspect.signature(build).parameters:
+        raise ValueError(f"{build.__name__} must have an argument `network` to be built over one.")

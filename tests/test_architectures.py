@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import subprocess
 import sys
 
 import keras
@@ -10,7 +11,7 @@ import pytest
 from keras import ops
 
 import autoencoders
-from autoencoders import models, networks, registry
+from autoencoders import docstrings, models, networks, registry
 from autoencoders.models import building
 
 IMAGE, SERIES = (8, 8, 1), (3, 2)
@@ -54,7 +55,15 @@ def test_an_objective_takes_any_network(name, network):
     given = (x, np.arange(4)) if model.needs_labels else x
     assert model(given).shape == x.shape
     assert model.encoder.name == "encoder"
-    assert all(size > 0 for size in model.latent_shape)
+    if type(network) in (networks.Recurrent, networks.Conv1D):  # it learns, too
+        model.compile(run_eagerly=True)
+        before = model.get_weights()
+        logs = model.train_on_batch(x, np.arange(4) if model.labels else None, return_dict=True)
+        assert {term for phase in model.phases for term in phase.terms} <= set(logs)
+        assert all(np.isfinite(value) for value in logs.values())
+        after = model.get_weights()
+        moved = [not np.array_equal(*pair) for pair in zip(before, after, strict=True)]
+        assert sum(moved) >= len(model.trainable_variables) - 1
 
 
 def test_a_name_is_an_objective_over_an_architecture():
@@ -115,6 +124,90 @@ def test_info_of_a_model_of_ones_own_says_what_its_docstring_says(monkeypatch):
 
     assert autoencoders.info("mine")["arguments"] == {"latent_dim": "Number of code units."}
     assert autoencoders.get("mine").latent_shape == (3,)
+
+
+def test_names_of_ones_own_and_of_the_package_do_not_meet(tmp_path):
+    """A user's `vae` is neither a builder of the zoo nor refused, whenever it is registered."""
+    script = """
+import autoencoders, sys
+if sys.argv[1] == "after":
+    autoencoders.get("ae_mlp", input_shape=(4,))
+
+@autoencoders.register(kwargs={"latent_dim": 3})
+def vae(input_shape=(4,), latent_dim=2):
+    return autoencoders.Autoencoder(*autoencoders.networks.mlp(input_shape, latent_dim))
+
+@autoencoders.register
+def MLP(input_shape=(4,)):
+    return autoencoders.Autoencoder(*autoencoders.networks.mlp(input_shape, 2))
+
+assert autoencoders.get("vae").latent_shape == (3,)
+assert autoencoders.get("vae_mlp", input_shape=(4,)).bottleneck is not None
+lines = autoencoders.info("vae_mlp")["arguments"]
+assert "hidden_units" in lines and "beta" in lines
+assert autoencoders.info("vae")["arguments"] == {}
+"""
+    for when in ("before", "after"):
+        subprocess.run([sys.executable, "-c", script, when], check=True)
+
+
+def test_a_builder_needs_no_docstring(monkeypatch):
+    monkeypatch.setattr(registry, "_user_cards", {})
+    monkeypatch.setattr(registry, "_builders", dict(registry._builders))
+
+    def bare(network, latent_dim=3, *, name="bare", **others):
+        return models.ae(network, latent_dim, name=name, **others)
+
+    autoencoders.register(bare, network="MLP")
+    model = autoencoders.get("bare", input_shape=(6,), output="sigmoid")
+    assert model.latent_shape == (3,)
+    assert model.decoder.get_layer("output").activation is keras.activations.sigmoid
+    assert "hidden_units" in autoencoders.info("bare")["arguments"]
+
+    def other(net):
+        raise AssertionError
+
+    with pytest.raises(ValueError, match="other must have an argument `network`"):
+        autoencoders.register(other, network="MLP")
+
+
+def test_models_are_built_where_the_source_is_not(monkeypatch):
+    monkeypatch.setattr(docstrings, "docstrings", lambda files: {})
+    registry._docstrings.cache_clear()
+    try:
+        assert autoencoders.get("ae_mlp", input_shape=(4,)).latent_shape == (32,)
+        assert autoencoders.info("ae_mlp")["arguments"] == {}
+    finally:
+        registry._docstrings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ("    a: One\n        more.\n    b, c: Two.\n\nReturns:\n    d: Not.", "a: One more."),
+        ("            a: Deep.\n                more.\n            b, c: Two.", "a: Deep. more."),
+        ("  a (int): Typed.\n    more: it goes on.\n  b, c: Two.", "a: Typed. more: it goes on."),
+    ],
+)
+def test_arguments_in_docstrings(section, expected):
+    found = docstrings.arguments(f"Words.\n\nArgs:\n{section}\n")
+    assert found == {"a": expected.removeprefix("a: "), "b": "Two.", "c": "Two."}
+    assert docstrings.arguments("Words.\n\nParameters\n----------\na: One.") == {}
+
+
+def test_references_in_circles_end(monkeypatch):
+    monkeypatch.setattr(registry, "_user_cards", {})
+    monkeypatch.setattr(registry, "_builders", dict(registry._builders))
+
+    @autoencoders.register
+    def own(beta=1.0):
+        """Own.
+
+        Args:
+            beta: As in `own`.
+        """
+
+    assert autoencoders.info("own")["arguments"] == {"beta": "As in `own`."}
 
 
 def test_an_objective_of_ones_own_goes_with_any_architecture(monkeypatch):
@@ -183,6 +276,32 @@ def test_networks_that_do_not_suit_an_objective_are_refused():
         models.vae(networks.MLPGrid(IMAGE))
     with pytest.raises(ValueError, match="pass both `encoder` and `decoder`"):
         models.ae(networks.Architecture(IMAGE))
+    for network in (networks.MLP(IMAGE), networks.Conv1D(SERIES)):
+        with pytest.raises(ValueError, match=r"images: pass a `networks\.Conv`"):
+            models.vae_gan(network)
+    with pytest.raises(TypeError, match=r"vae_mlp\(\) got an unexpected keyword .*'latent_dims'"):
+        registry.builder("vae_mlp")(latent_dims=3)
+
+
+@pytest.mark.parametrize("name", ["contractive_ae", "k_sparse_ae"])
+def test_networks_of_ones_own_tie_no_weights(name):
+    encoder = keras.Sequential([keras.Input((6,)), keras.layers.Dense(40)])
+    decoder = keras.Sequential([keras.Input((40,)), keras.layers.Dense(6)])
+    for kind in (networks.Architecture, networks.Conv):
+        network = kind((6,), encoder=encoder, decoder=decoder)
+        assert getattr(models, name)(network, 40).encoder is encoder
+
+
+def test_a_codebook_takes_networks_of_ones_own():
+    encoder = keras.Sequential([keras.Input((6, 1)), keras.layers.Dense(4)])
+    decoder = keras.Sequential([keras.Input((6, 16)), keras.layers.Dense(1)])
+    model = models.vq_vae(networks.Architecture((6, 1), encoder=encoder, decoder=decoder))
+    assert model(np.zeros((3, 6, 1), "float32")).shape == (3, 6, 1)
+
+
+def test_architectures_are_values():
+    assert networks.MLP([6], [4]) == networks.MLP((6,), (4,))
+    assert hash(networks.MLP([6], [4])) == hash(networks.MLP((6,), (4,)))
 
 
 def test_networks_of_ones_own_need_no_description():
@@ -205,8 +324,6 @@ def test_padding_reaches_every_objective():
 
 
 def test_asking_for_arguments_imports_no_keras():
-    import subprocess
-
     code = (
         "import sys, autoencoders; autoencoders.info('vae_mlp')['arguments'];"
         "print('keras' in sys.modules)"

@@ -33,24 +33,32 @@ def composed(
             f"{builder.__name__} and {network} both have the argument {min(common)!r}: give the "
             "builder's another name."
         )
+    name = defaults.get("name", builder.__name__)
     defaults = {k: tuple(v) if isinstance(v, list) else v for k, v in defaults.items()}
-    parameters = {
-        name: parameter.replace(
-            kind=parameter.KEYWORD_ONLY, default=defaults.get(name, parameter.default)
+    parameters = [
+        parameter.replace(
+            kind=parameter.KEYWORD_ONLY, default=defaults.get(argument, parameter.default)
         )
         for function in (architecture, builder)
-        for name, parameter in inspect.signature(function).parameters.items()
-        if name != "network"
-    }
-    signature = inspect.Signature(list(parameters.values()), return_annotation=Autoencoder)
+        for argument, parameter in inspect.signature(function).parameters.items()
+        if argument != "network" and parameter.kind is not parameter.VAR_KEYWORD
+    ]
+    others = [p for p in inspect.signature(builder).parameters.values() if p.kind is p.VAR_KEYWORD]
+    signature = inspect.Signature([*parameters, *others], return_annotation=Autoencoder)
 
     def build(**arguments: Any) -> Autoencoder:
-        bound = signature.bind(**arguments)
+        try:
+            bound = signature.bind(**arguments)
+        except TypeError as error:
+            raise TypeError(f"{name}() {error}") from None
         bound.apply_defaults()
-        ours = {name: value for name, value in bound.arguments.items() if name in names}
-        theirs = {name: value for name, value in bound.arguments.items() if name not in names}
+        given = dict(bound.arguments)
+        for other in others:
+            given |= given.pop(other.name)
+        ours = {argument: value for argument, value in given.items() if argument in names}
+        theirs = {argument: value for argument, value in given.items() if argument not in names}
         return builder(architecture(**ours), **theirs)
 
-    build.__name__ = build.__qualname__ = builder.__name__
+    build.__name__ = build.__qualname__ = name
     build.__signature__ = signature
     return build

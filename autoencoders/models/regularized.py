@@ -25,7 +25,7 @@ from keras import ops
 
 from autoencoders import layers
 from autoencoders.autoencoder import Autoencoder
-from autoencoders.networks import MLP, Architecture, Conv, Recurrent, Recursive
+from autoencoders.networks import MLP, Architecture, Conv, Recursive
 from autoencoders.registry import register
 from autoencoders.types import Activation, Sizes
 
@@ -120,7 +120,7 @@ def k_sparse_ae(
 
 @register
 def contractive_ae(
-    network: MLP | Conv | Recurrent | Recursive,
+    network: Architecture,
     latent_dim: int = 256,
     *,
     weight: float = 1e-3,
@@ -142,10 +142,11 @@ def contractive_ae(
         tied_weights: Whether the decoder's kernels are the encoder's, transposed; of no effect
             where one of the networks is your own.
     """
-    ends: dict[str, Any] = {
-        "code_activation": code_activation or network.activation,
-        "output": output,
-    }
+    if code_activation is None:
+        # Recurrent layers are tanh, and networks of one's own end with a code already.
+        described = isinstance(network, (MLP, Conv, Recursive))
+        code_activation = network.activation if described else "tanh"
+    ends: dict[str, Any] = {"code_activation": code_activation, "output": output}
     parts = network.build(latent_dim, tied_weights=tied_weights, **ends)
     penalty = layers.ContractivePenalty(weight, name="contractive_penalty")
     return Autoencoder(**parts, penalties=[penalty], name=name)

@@ -9,7 +9,7 @@ features, rows or the parameters of a likelihood. An architecture knows everythi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import keras
@@ -43,6 +43,11 @@ class Architecture:
 
     ties_weights: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            if isinstance(value := getattr(self, one.name), list):  # which could not be hashed
+                object.__setattr__(self, one.name, tuple(value))
+
     def build(
         self,
         latent_dim: Sizes,
@@ -63,11 +68,11 @@ class Architecture:
         Raises:
             ValueError: sizes or rows that such networks cannot have, or weights they cannot tie.
         """
-        if tied_weights and not self.ties_weights:
+        if tied_weights and self.ties_weights:
+            ends["tied_weights"] = True
+        elif tied_weights and self.encoder is None and self.decoder is None:
             kind = type(self).__name__
             raise ValueError(f"{kind} networks cannot tie weights: pass `tied_weights=False`.")
-        if tied_weights:
-            ends["tied_weights"] = True
         ends["parameters"] = 1 if likelihood is None else likelihood.parameters
         ends |= {"encoder": self.encoder, "decoder": self.decoder}
         return self.made(latent_dim, likelihood, **ends)
@@ -78,6 +83,8 @@ class Architecture:
         Raises:
             ValueError: such networks have one vector as their code.
         """
+        if self.encoder is not None and self.decoder is not None:
+            return {"encoder": self.encoder, "decoder": self.decoder}
         raise ValueError(
             f"{type(self).__name__} networks have one vector as their code, and this model needs "
             "several: take Conv, Conv1D or MLPGrid."
@@ -232,8 +239,6 @@ class Recurrent(Architecture):
     reverse_targets: bool = False
     teacher_forcing: bool = False
     mask_value: float | None = None
-
-    activation: ClassVar[str] = "tanh"
 
     def made(self, latent_dim: Sizes, likelihood: Likelihood | None, **ends: Any) -> Networks:
         """As in `Architecture`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -38,7 +38,6 @@ def measure(name: str, source: files.AnyPath, data: Data) -> dict[str, float]:
     import keras
 
     from autoencoders import metrics
-    from autoencoders.models.adversarial import SemiSupervisedAdversarialAutoencoder
 
     keras.utils.set_random_seed(0)
     whole = str(source).endswith(".keras")
@@ -53,10 +52,19 @@ def measure(name: str, source: files.AnyPath, data: Data) -> dict[str, float]:
         for key, rows in pairs.items():
             squares = np.square(rows - data.x_test, dtype="float64")
             figures[key] = squares.sum() / len(squares)
-    if isinstance(model, SemiSupervisedAdversarialAutoencoder):
+    if isinstance(model, Classifies):
         wrong = model.classify(data.x_test).argmax(axis=-1) != data.y_test
         figures["classification_error"] = wrong.mean()
     return {key: float(f"{value:.6g}") for key, value in figures.items()}
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """A model that tells the classes of rows."""
+
+    def classify(self, x: np.ndarray) -> np.ndarray:
+        """Class probabilities, `(n, num_classes)`."""
+        ...
 
 
 class Baseline(NamedTuple):

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -169,13 +169,20 @@ def _resumed(run: Run, partial: Path, say: Callable[[str], object]) -> Autoencod
     return model
 
 
+@runtime_checkable
+class Pretrains(Protocol):
+    """A model whose layers are trained one by one before `fit`."""
+
+    def pretrain(self, x: np.ndarray, **arguments: Any) -> Any:
+        """Train the layers; `on_layer_end` among the arguments is called after each of them."""
+        ...
+
+
 def _pretrain(
     model: Autoencoder, run: Run, data: Data, partial: Path, say: Callable[[str], object]
 ) -> None:
     """Pre-train the layers of a stacked model that has not begun to train as a whole."""
-    from autoencoders.models.stacked import StackedAutoencoder
-
-    if not isinstance(model, StackedAutoencoder):
+    if not isinstance(model, Pretrains):
         raise ValueError(f"{run.name} is not a stacked model: its recipe has no `pretraining`.")
     if not model.epochs_trained:
         arguments = zoo.pretraining_arguments(run.recipe)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from autoencoders.losses import Likelihood
 from autoencoders.types import Tensor
+
+
+@runtime_checkable
+class TakesMasks(Protocol):
+    """A loss that leaves padding out by itself, as likelihoods do."""
+
+    def masked(self, y_true: Tensor, y_pred: Tensor, mask: Tensor) -> Tensor:
+        """One value per row, `(batch,)`, of the steps that `mask` does not leave out."""
+        ...
 
 
 def mean_over_rows(value: Tensor, sample_weight: Tensor | None) -> Tensor:
@@ -49,7 +58,7 @@ def keras_loss(
     """
     y_true, y_pred = (ops.cast(y, loss.dtype) for y in (y_true, y_pred))
     if mask is not None:
-        if isinstance(loss, Likelihood):
+        if isinstance(loss, TakesMasks):
             values = loss.masked(y_true, y_pred, mask)
         else:
             values = _masked_mean(loss.call(y_true, y_pred), mask)

@@ -153,6 +153,7 @@ def validation(model: PhasedModel, data: Data, batch_size: int | None, steps: in
         data: `validation_data` as in `fit`, or None.
         batch_size, steps: As `validation_batch_size` and `validation_steps` in `fit`.
     """
+    _refuse_two_batches(data, "validation_data")
     feed = None
     if data is not None:
         x, y, sample_weight = _unpacked(data)
@@ -189,6 +190,7 @@ def evaluation(
     if within_fit:
         given = {"x": x, "y": y, "sample_weight": sample_weight, "batch_size": batch_size}
         return Source({**given, "steps": steps}, model._validation_feed, is_array(x))
+    _refuse_two_batches(x, "evaluate")
     feed = None
     if checked := is_array(x):
         arrays = model.expectation.arrays(x, y, sample_weight)
@@ -212,3 +214,10 @@ def prediction(model: PhasedModel, x: Data, batch_size: int | None, steps: int |
     if feed:
         x, batch_size = feed.keras_steps(), None
     return Source({"x": x, "batch_size": batch_size, "steps": steps}, feed, checked)
+
+
+def _refuse_two_batches(data: Any, where: str) -> None:
+    if isinstance(data, TwoBatches):
+        raise ValueError(
+            f"`TwoBatches` are for `fit` alone: give `{where}` its rows (and labels) as they are."
+        )

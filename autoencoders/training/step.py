@@ -167,17 +167,19 @@ def predict_step(self: PhasedModel, data: Any) -> Tensor:
 
 def _batch(model, data, loop):
     checked, expectation = model._launches.current(loop).checked, model.expectation
+    takes_labels = bool(model.labels)
     if not isinstance(data, TwoBatches):
-        return _of_rows(data, expectation, checked)
-    labelled = _of_rows(data.labelled, expectation.labelled, checked)
-    return _of_rows(data.rows, expectation, checked)._replace(labelled=labelled)
+        return _of_rows(data, expectation, checked, takes_labels)
+    labelled = _of_rows(data.labelled, expectation.labelled, checked, True)
+    rows = _of_rows(data.rows, expectation, checked, takes_labels)
+    return rows._replace(labelled=labelled)
 
 
-def _of_rows(data, expectation, checked):
+def _of_rows(data, expectation, checked, takes_labels):
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if not checked:
         x, y, sample_weight = expectation.tensors(x, y, sample_weight)
-    if expectation.labels:
+    if takes_labels:
         return Batch(x, x, sample_weight, labels=y)
     return Batch(x, x if y is None else y, sample_weight)
 

@@ -114,7 +114,10 @@ def get(
     overrides = _with_tuples(overrides)
     _check_arguments(name, overrides)
     trained_with = _with_tuples({**card["kwargs"], **(found.arguments if found else {})})
-    arguments = {**trained_with, **_shapes_of_networks(overrides, trained_with), **overrides}
+    shapes = _shapes_of_networks(overrides, trained_with)
+    accepted = inspect.signature(registry.builder(name)).parameters
+    shapes = {argument: size for argument, size in shapes.items() if argument in accepted}
+    arguments = {**trained_with, **shapes, **overrides}
     if found is None:
         model = _build(name, arguments)
     else:

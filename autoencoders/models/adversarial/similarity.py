@@ -139,6 +139,8 @@ def vae_gan(
         gamma: Weight of the reconstruction for the decoder, beside fooling the discriminator.
         output: Activation of the decoder's output: "sigmoid" for images in [0, 1].
     """
+    if not isinstance(network, networks.Conv) or isinstance(network, networks.Conv1D):
+        raise ValueError("A VAE-GAN is one of images: pass a `networks.Conv` as its network.")
     return VAEGAN(
         **network.build(latent_dim, code=False, output=output),
         bottleneck=layers.GaussianBottleneck(latent_dim, beta=beta, name="bottleneck"),
