@@ -317,11 +317,10 @@ class AnomalyDetector(Detector):
             for part in chunks(examples.inputs):
                 yield fitted.runner.run(name, function, np.asarray(part))
 
-        score = fitted.score
-        score.learn(over_rows)
+        fitted.score.learn(over_rows)
         if self.contamination == "auto":
             return _row_scores(fitted, chunks(division.rows, division.held_back))
-        return -np.concatenate([*over_rows("score", score.of)])
+        return -np.concatenate([*over_rows("score", fitted.score.of)])
 
     def _adopted(self, X):
         """What fitting would give for the given `Autoencoder` as it is; and the rows of X."""
@@ -330,9 +329,8 @@ class AnomalyDetector(Detector):
             check_is_fitted(self)
         columns = self.blank()
         x = reading.read_array(X, columns)
-        model, score = training.adopted(
-            self.argument("model"), x, self._wanted_score(), self.scaler
-        )
+        given = self.argument("model")
+        model, score = training.adopted(given, x, self._wanted_score(), self.scaler)
         seed = self.draw_seed()
         fitted = Fitted(
             model=model,
