@@ -269,9 +269,9 @@ def test_the_train_command_goes_on_with_the_next_layer(digits, tmp_path, monkeyp
         return shallow_model(model, number, *pair)
 
     straight = fit(tmp_path / "straight.keras")
-    shallow_model = StackedAutoencoder._shallow_model
+    shallow_model = StackedAutoencoder.shallow_model
     with monkeypatch.context() as patch:
-        patch.setattr(StackedAutoencoder, "_shallow_model", interrupted)
+        patch.setattr(StackedAutoencoder, "shallow_model", interrupted)
         with pytest.raises(typer.Exit):
             fit(tmp_path / "resumed.keras")
     capsys.readouterr()
