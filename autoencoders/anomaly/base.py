@@ -2,7 +2,6 @@
 
 import copy
 import numbers
-import os
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from keras.src.saving.keras_saveable import KerasSaveable
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
+from autoencoders import files
 from autoencoders.anomaly import calibration, training
 from autoencoders.anomaly.fitted import Fitted, FittedAttributes, provenance
 from autoencoders.anomaly.scaling import Scaler
@@ -290,12 +290,8 @@ class Detector(FittedAttributes, OutlierMixin, BaseEstimator, KerasSaveable):
         path = Path(path)
         if path.suffix != ".keras":
             raise ValueError(f"Save a detector to a `.keras` file; got {str(path)!r}.")
-        partial = path.with_name(f"{path.stem}.partial.keras")
-        try:
-            keras.saving.save_model(self, partial)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with files.replacing(path) as new:
+            keras.saving.save_model(self, new)
 
     def _obj_type(self):
         return "Operation"  # the kind that Keras expects least of

@@ -6,6 +6,7 @@ import copy
 import fnmatch
 import inspect
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -112,10 +113,10 @@ def get(
     card = registry.card(name)
     found = None if weights is None else sources.find(name, weights)
     overrides = _with_tuples(overrides)
-    _check_arguments(name, overrides)
+    accepted = inspect.signature(registry.builder(name)).parameters
+    _check_arguments(name, overrides, accepted)
     trained_with = _with_tuples({**card["kwargs"], **(found.arguments if found else {})})
     shapes = _shapes_of_networks(overrides, trained_with)
-    accepted = inspect.signature(registry.builder(name)).parameters
     shapes = {argument: size for argument, size in shapes.items() if argument in accepted}
     arguments = {**trained_with, **shapes, **overrides}
     if found is None:
@@ -152,11 +153,12 @@ def _with_tuples(arguments: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
 
 
-def _check_arguments(name: str, overrides: dict[str, Any]) -> None:
-    parameters = inspect.signature(registry.builder(name)).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+def _check_arguments(
+    name: str, overrides: dict[str, Any], accepted: Mapping[str, inspect.Parameter]
+) -> None:
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
         return
-    known = {"corruption", *parameters}
+    known = {"corruption", *accepted}
     for argument in overrides:
         if argument not in known:
             raise ValueError(registry.unknown(f"argument of {name}", argument, known))
@@ -206,9 +208,8 @@ def _pretrained(
     model = _build(name, arguments)
     if found.whole_model and as_it_is and weights_files.same_kind(trained, model):
         return trained
-    weights_files.transplant(
-        trained, model, stacklevel=4
-    )  # the warnings are for the caller of `get`
+    # The warnings are for the caller of `get`.
+    weights_files.transplant(trained, model, stacklevel=4)
     return model
 
 
