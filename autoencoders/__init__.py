@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from autoencoders import serialization
 
 if TYPE_CHECKING:  # what `__getattr__` gives, for editors and type checkers
-    from autoencoders import datasets, layers, losses, metrics, networks, plots
+    from autoencoders import callbacks, datasets, layers, losses, metrics, networks, plots
     from autoencoders.anomaly.detector import AnomalyDetector
     from autoencoders.anomaly.series.detector import SeriesAnomalyDetector
     from autoencoders.autoencoder import Autoencoder
@@ -35,13 +35,14 @@ _MODULE_OF = {
     "load": "autoencoders.zoo",
     "register": "autoencoders.registry",
 }
-_SUBMODULES = ("datasets", "layers", "losses", "metrics", "networks", "plots")
+_SUBMODULES = ("callbacks", "datasets", "layers", "losses", "metrics", "networks", "plots")
 
 __all__ = [
     "AnomalyDetector",
     "Autoencoder",
     "SeriesAnomalyDetector",
     "__version__",
+    "callbacks",
     "datasets",
     "get",
     "info",

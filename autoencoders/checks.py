@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,20 @@ def not_negative(name: str, value: Any) -> None:
     # What `Real` says of itself leaves out its order.
     if not isinstance(value, numbers.Real) or not value >= 0:  # pyright: ignore[reportOperatorIssue]
         raise ValueError(f"`{name}` must be a number of 0 or more, got {value!r}.")
+
+
+def finite(name: str, value: Any) -> None:
+    """Raise a ValueError unless the argument is a number, neither infinite nor NaN."""
+    if not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ValueError(f"`{name}` must be a finite number, got {value!r}.")
+
+
+def positive(name: str, value: Any, at_most: float = math.inf) -> None:
+    """Raise a ValueError unless the argument is above 0 and at most `at_most`, and finite."""
+    finite(name, value)
+    if not 0 < value <= at_most:
+        upper = "" if math.isinf(at_most) else f" and at most {at_most:g}"
+        raise ValueError(f"`{name}` must be above 0{upper}, got {value!r}.")
 
 
 def one_of(*allowed: Any) -> Callable[[str, Any], None]:

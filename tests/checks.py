@@ -19,8 +19,8 @@ import pytest
 import tensorflow as tf
 
 import autoencoders
-from autoencoders import datasets, layers, registry
-from autoencoders.training import state, step
+from autoencoders import arguments, callbacks, datasets, layers, registry
+from autoencoders.training import running, state, step
 
 ROWS = 96
 BATCH = 32
@@ -69,6 +69,8 @@ def check_uncompiled(name):
     model = build(name)
     check_config(model, data)
     check_phases(model, data)
+    check_directions(model)
+    check_numbers(model)
 
 
 def check_config(model, data):
@@ -181,6 +183,51 @@ def check_phases(model, data):
                 np.testing.assert_array_equal(
                     variable, old, err_msg=f"{phase.name} {variable.path}"
                 )
+
+
+def check_directions(model):
+    """Callbacks of Keras's that watch a loss term find out that it gets better downwards."""
+    terms = [f"val_{term}" for phase in model.phases for term in phase.terms]
+    watching = [
+        kind(monitor=term, **more)
+        for term in terms
+        for kind, more in (
+            (keras.callbacks.EarlyStopping, {}),
+            (keras.callbacks.ReduceLROnPlateau, {}),
+            (keras.callbacks.ModelCheckpoint, {"filepath": "never.keras"}),
+        )
+    ]
+    other = keras.callbacks.EarlyStopping(monitor="val_loss", mode="max")
+    running.say_directions(model, [*watching, other])
+    assert {callback.mode for callback in watching} == {"min"}
+    assert other.mode == "max"
+
+
+def check_numbers(model):
+    """Each number is found on the way by which `Anneal` names it, acts and is saved."""
+    names = {
+        argument.argument
+        for part in arguments.parts(model)
+        for argument in arguments.declared(type(part)).values()
+        if isinstance(argument, arguments.Number)
+    }
+    ways = arguments.numbers(model)
+    assert {way.rpartition(".")[2] for way in ways} == names
+    for way in ways:
+        anneal = callbacks.Anneal(way, lambda time: 0.5)
+        anneal.set_model(model)
+        part, number = anneal.find()
+        held = getattr(part, number)
+        if not held:  # It is off, and may not go with others that are on.
+            continue
+        anneal.on_train_begin()
+        logs = {}
+        anneal.on_epoch_end(0, logs)
+        assert logs == {way: 0.5}
+        twin = type(model).from_config(model.get_config())
+        setattr(part, number, held)
+        anneal.set_model(twin)
+        assert getattr(*anneal.find()) == 0.5
 
 
 def check_batch_size(model, data):

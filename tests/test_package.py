@@ -29,7 +29,7 @@ FLOORS = [
     {"autoencoder"},
     {"models"},
     {"zoo"},
-    {"anomaly", "metrics", "datasets", "plots"},
+    {"anomaly", "callbacks", "datasets", "metrics", "plots"},
     {"recipes"},
     {"cli"},
 ]
@@ -37,7 +37,7 @@ FLOORS = [
 
 def test_the_public_names_are_exactly_these():
     functions = ["get", "list_models", "list_weights", "info", "register", "load"]
-    modules = ["datasets", "layers", "losses", "metrics", "networks", "plots"]
+    modules = ["callbacks", "datasets", "layers", "losses", "metrics", "networks", "plots"]
     classes = ["AnomalyDetector", "Autoencoder", "SeriesAnomalyDetector"]
     expected = [*functions, *modules, *classes, "__version__"]
     assert sorted(autoencoders.__all__) == sorted(expected)

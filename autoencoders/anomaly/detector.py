@@ -288,8 +288,7 @@ class AnomalyDetector(Detector):
 
     def epochs_to_train(self) -> int | None:
         """None for as many as small networks need; 0 for a given model that is trained already."""
-        trained = not isinstance(self.model, str) and self.model.trained
-        return 0 if trained and self.epochs is None else self.epochs
+        return training.epochs_to_train(self.model, self.epochs)
 
     def scaler_name(self, model: Model) -> str | None:
         """What `scaler` means for this model."""

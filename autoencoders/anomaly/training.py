@@ -164,6 +164,27 @@ def is_bounded(model: Model) -> bool:
     return squashed or bool(np.isfinite([model.expectation.low, model.expectation.high]).any())
 
 
+def epochs_to_train(model: str | Model, epochs: int | None) -> int | None:
+    """How many epochs a detector trains what it was given; None for as many as small networks need.
+
+    Args:
+        model: The name of a model, or one of the user's.
+        epochs: What the detector was told, or None.
+
+    Raises:
+        ValueError: nobody knows whether the user's model is trained.
+    """
+    if isinstance(model, str) or epochs is not None:
+        return epochs
+    if model.trained is None:
+        raise ValueError(
+            f"Whether {model.name!r} is trained cannot be known: its weights were set by hand, or "
+            "loaded from a file that does not say. Pass `epochs=0` to use the model as it is, or "
+            "the number of epochs to train it for."
+        )
+    return 0 if model.trained else None
+
+
 def train(
     model: Model,
     inputs: np.ndarray,

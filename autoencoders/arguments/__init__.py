@@ -12,7 +12,7 @@ A class says of each argument of its constructor which of three kinds it is:
 `get_config`, `from_config` and the check of a value that is set follow from these declarations.
 """
 
-from autoencoders.arguments.declared import Declared, changes, settings
+from autoencoders.arguments.declared import Declared, changes, numbers, parts, settings
 from autoencoders.arguments.kinds import (
     Argument,
     Derived,
@@ -38,5 +38,7 @@ __all__ = [
     "declared",
     "fixed",
     "is_on",
+    "numbers",
+    "parts",
     "settings",
 ]

@@ -1,10 +1,11 @@
 """The base class of what declares its arguments, and what its programs were traced for."""
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import keras
 
-from autoencoders.arguments.kinds import SWITCHES, Part, declared, turned_at
+from autoencoders.arguments.kinds import SWITCHES, Number, Part, declared, turned_at
 
 
 class Declared:
@@ -40,6 +41,22 @@ class Declared:
         return cls(**{**config, **parts})
 
 
+def numbers(whole: object) -> list[str]:
+    """The ways to the numbers of an object and its parts: "gamma", "penalties[0].weight"."""
+    found = []
+    for name, argument in declared(type(whole)).items():
+        if isinstance(argument, Number):
+            found.append(name)
+        elif isinstance(argument, Part):
+            value, way = getattr(whole, name), argument.argument
+            if isinstance(value, (list, tuple)):
+                ways = [(f"{way}[{place}]", part) for place, part in enumerate(value)]
+            else:
+                ways = [(way, value)]
+            found += [f"{way}.{number}" for way, part in ways for number in numbers(part)]
+    return found
+
+
 def changes() -> int:
     """How many switches have been turned; while the number is the same, so are all `settings`."""
     return SWITCHES.changes
@@ -50,12 +67,13 @@ def settings(whole: object) -> tuple[int, ...]:
 
     Programs that were traced are up to date as long as these numbers are what they were then.
     """
-    return tuple(turned_at(part) for part in _parts(whole))
+    return tuple(turned_at(part) for part in parts(whole))
 
 
-def _parts(whole):
+def parts(whole: object) -> Iterator[Declared]:
     """The object and its parts, those that declare arguments, each once."""
-    waiting, seen = [whole], set()
+    waiting: list[Any] = [whole]
+    seen = set()
     while waiting:
         one = waiting.pop()
         if id(one) in seen:

@@ -15,7 +15,7 @@ from autoencoders.distributions.priors import described
 from autoencoders.layers import Bottleneck, Penalty
 from autoencoders.networks import tie
 from autoencoders.serialization import PACKAGE
-from autoencoders.training import state
+from autoencoders.training import evidence, state
 from autoencoders.training.expectation import Expectation
 from autoencoders.training.phased_model import PhasedModel, overridden
 from autoencoders.training.row_runner import RowRunner
@@ -287,23 +287,27 @@ class Autoencoder(Declared, PhasedModel):
             return super().export(*args, **kwargs)
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """What `build` needs, and the fitted density, which the constructor does not take."""
+        """What `build` needs, the fitted density, and what is known of the weights."""
         config = super().get_build_config()
-        if config and self._fitted_prior is not None:
+        if config is None or not self.built:
+            return config
+        if self._fitted_prior is not None:
             prior = keras.saving.serialize_keras_object(self._fitted_prior)
             config = {**config, "fitted_prior": prior}
-        if config and self._pretrained:
-            config = {**config, "pretrained": True}
-        return config
+        return {**config, "training": evidence.to_config(self)}
 
     def build_from_config(self, config: dict[str, Any] | None) -> None:
         """The inverse of `get_build_config`."""
         config = dict(config or {})
-        prior = config.pop("fitted_prior", None)
-        self._pretrained = config.pop("pretrained", False)
+        prior, training = config.pop("fitted_prior", None), config.pop("training", None)
+        pretrained = config.pop("pretrained", False)  # as files of version 0.1.0 have it
         super().build_from_config(config)
         if prior is not None:
             self._keep_prior(keras.saving.deserialize_keras_object(prior))
+        if training is not None:
+            evidence.from_config(self, training)
+        if pretrained:
+            self.note_pretrained()
 
 
 # A subclass that has one of these trains in its own way, which may use its `call`.

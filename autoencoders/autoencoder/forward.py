@@ -168,6 +168,7 @@ def call(
     inputs = self.inputs_of(x)
     features = self.features(inputs, training)
     if training:
+        self._evidence.within = True  # The model's own steps do not come here.
         latent = self.drawn(features, training).latent[:: self.num_samples]
     else:
         latent = self.code(features)

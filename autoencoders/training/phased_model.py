@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from autoencoders import losses
-from autoencoders.training import compiling, keras_hooks, running, sources, state, step
+from autoencoders.training import compiling, evidence, keras_hooks, running, sources, state, step
 from autoencoders.training.backend import needs_tensorflow
 from autoencoders.training.expectation import Expectation
 from autoencoders.training.fused.feed import Feed
@@ -43,8 +43,10 @@ class PhasedModel(keras.Model):
     # How training stands: state.py
     epochs_trained = property(state.epochs_trained)
     training_loop = property(state.training_loop)
-    trained = property(state.trained)
-    note_pretrained = state.note_pretrained
+
+    # Whether it is trained: evidence.py
+    trained = property(evidence.trained)
+    note_pretrained = evidence.note_pretrained
 
     # What Keras's loops launch: keras_hooks.py
     make_train_function = keras_hooks.make_train_function
@@ -59,7 +61,7 @@ class PhasedModel(keras.Model):
         self._trackers = LossTrackers(())
         self._shuffle = keras.random.SeedGenerator(name="shuffle")
         self._set_aside: np.ndarray | None = None
-        self._pretrained = False
+        self._evidence = evidence.Evidence()
         self._launches = Launches(self, PhasedModel)
         self._validation_feed: Feed | None = None
 
@@ -97,6 +99,7 @@ class PhasedModel(keras.Model):
 
     def build(self, input_shape: Shape) -> None:
         """Set up training once the parts are built; subclasses build theirs, then call this."""
+        evidence.begin(self)
         if self.compiled:
             self._prepare()
 
@@ -131,6 +134,7 @@ class PhasedModel(keras.Model):
         Raises:
             ValueError: `phase_optimizers` names a phase that the model does not have.
         """
+        evidence.keep(self)
         names = [phase.name for phase in self.phases]
         optimizers = compiling.phase_optimizers(names, optimizer, dict(phase_optimizers or {}))
         compiled_loss = None if loss is None else losses.as_loss(loss)
@@ -279,6 +283,9 @@ class PhasedModel(keras.Model):
         **kwargs: Any,
     ) -> Any:
         """The loss and its terms on other data, as `keras.Model.evaluate`; it repeats exactly.
+
+        The terms are weighted as the last step of training weighed them: while a warm-up or a
+        schedule of `callbacks.Anneal` is under way, the loss is not yet the final objective.
 
         Raises:
             ValueError: as `fit` does.

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import keras
+
 from autoencoders.training import state
 from autoencoders.training.expectation import value_errors
 from autoencoders.training.fused import choice
@@ -31,6 +33,7 @@ def training(
     """
     if source.feed is None:
         model._launches.training_loop = choice.KERAS
+    say_directions(model, callbacks)
     outer, model._validation_feed = model._validation_feed, validation.feed
     try:
         with (
@@ -41,6 +44,28 @@ def training(
             yield callbacks
     finally:
         model._validation_feed = outer
+
+
+# Keras's callbacks that look whether a logged value gets better.
+_WATCHING = (
+    keras.callbacks.EarlyStopping,
+    keras.callbacks.ModelCheckpoint,
+    keras.callbacks.ReduceLROnPlateau,
+)
+
+
+def say_directions(model, callbacks):
+    """Tell callbacks that are to find out by themselves that loss terms get better downwards.
+
+    Keras knows it of "loss" and of compiled metrics alone.
+    """
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = callbacks.callbacks
+    falling = {term for phase in model.phases for term in phase.terms}
+    for callback in keras.tree.flatten(callbacks or []):
+        to_find_out = isinstance(callback, _WATCHING) and callback.mode == "auto"
+        if to_find_out and callback.monitor.removeprefix("val_") in falling:
+            callback.mode = "min"
 
 
 def finish(model: PhasedModel, history: Any) -> None:

@@ -117,7 +117,8 @@ def training(
         # Keras shuffles a `PyDataset`. Other pipelines shuffle by themselves, and Keras would warn
         # that it does not.
         shuffled = not in_order and isinstance(x, keras.utils.PyDataset)
-        return Source({**given, "shuffle": shuffled}), None
+        counter = shuffle.EpochCounter(model._shuffle.state)
+        return Source({**given, "shuffle": shuffled}, counter=counter), None
     if steps_per_epoch is not None:
         raise ValueError("Batches have their own `steps`; pass no `steps_per_epoch`.")
     counter = shuffle.EpochCounter(

@@ -81,22 +81,11 @@ def afresh(model: keras.Model, keep: keras.Variable | None = None) -> Iterator[n
 
 
 def epochs_trained(self: PhasedModel) -> int:
-    """How many epochs `fit` has trained this model on arrays, in all processes together.
+    """How many epochs `fit` has trained this model, in all processes together.
 
-    Data that orders its epochs itself (`Sprites.batches`) counts as arrays do.
     A run goes on where a saved model left it with `initial_epoch=model.epochs_trained`.
     """
     return int(self._shuffle.state.numpy()[1])
-
-
-def trained(self: PhasedModel) -> bool:
-    """Whether it has been trained: by `fit`, or before its weights were loaded by `get`."""
-    return self._pretrained or self.epochs_trained > 0
-
-
-def note_pretrained(self: PhasedModel) -> None:
-    """Note that the weights come from another model's training."""
-    self._pretrained = True
 
 
 def training_loop(self: PhasedModel) -> TrainingLoop | None:

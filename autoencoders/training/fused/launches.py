@@ -161,8 +161,14 @@ class Launches:
         feed.begin(xla=self.training_loop.xla(epoch))
 
     def _contents(self, feed, xla):
-        program = self._program_of_steps("train", feed, feed.program_size(xla), xla=False)
-        return contents(program, feed.batch_size)
+        """The `Contents` of a step: looked for once, because it means copying the whole graph."""
+        size = feed.program_size(xla)
+
+        def look():
+            program = self._program_of_steps("train", feed, size, xla=False)
+            return contents(program, feed.batch_size)
+
+        return self._programs.get(("contents", feed.spec(size), feed.batch_size), look)
 
     def _run_steps(self, loop, launch):
         """The next steps of training or evaluation, and the logs after them."""

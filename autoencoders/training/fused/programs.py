@@ -151,18 +151,24 @@ _DRAWS = (
 
 def contents(program: Any, batch_size: int) -> Contents:
     """The `Contents` of a program whose batches have this size."""
-    definition = program.graph.as_graph_def(add_shapes=True)
-    functions = [definition.node, *(function.node_def for function in definition.library.function)]
-    operations, draws, slow_draws = set(), 0, 0
-    for nodes in functions:
-        operations.update(node.op for node in nodes)
+    operations = frozenset(node.op for nodes in _functions(program) for node in nodes)
+    draws = slow_draws = 0
+    if operations.isdisjoint(_DRAWS):  # TensorFlow takes its time to add shapes.
+        return Contents(operations)
+    for nodes in _functions(program, add_shapes=True):
         keys = {node.name for node in nodes if node.op == _SELECTS}
         for node in nodes:
             if node.op in _DRAWS:
                 size = _size(node, batch_size)
                 draws += size
                 slow_draws += size * any(name.partition(":")[0] in keys for name in node.input)
-    return Contents(frozenset(operations), draws, slow_draws)
+    return Contents(operations, draws, slow_draws)
+
+
+def _functions(program, **options):
+    """The operations of a program and of each function that it calls."""
+    definition = program.graph.as_graph_def(**options)
+    return [definition.node, *(function.node_def for function in definition.library.function)]
 
 
 def _size(node, batch_size):

@@ -1,0 +1,11 @@
+"""Callbacks for `fit`, and the schedules that they follow.
+
+>>> from autoencoders import callbacks
+>>> anneal = callbacks.Anneal("bottleneck.beta", callbacks.Linear(0.0, 1.0, over=10))
+>>> model.fit(x, epochs=50, callbacks=[anneal])
+"""
+
+from autoencoders.callbacks.anneal import Anneal
+from autoencoders.callbacks.schedules import Cosine, Cyclical, Linear, Schedule, Sigmoid
+
+__all__ = ["Anneal", "Cosine", "Cyclical", "Linear", "Schedule", "Sigmoid"]

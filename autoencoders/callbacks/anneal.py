@@ -1,0 +1,122 @@
+"""`Anneal`: a number of a model that follows a schedule while the model trains."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from autoencoders.arguments import Number, Structure, Switch, declared, numbers
+from autoencoders.checks import one_of
+from autoencoders.registry import unknown
+
+
+class Anneal(keras.callbacks.Callback):
+    """Sets a number of the model along a schedule, before each epoch or each step.
+
+    >>> anneal = Anneal("bottleneck.beta", Linear(0.0, 1.0, over=10))
+    >>> model.fit(x, epochs=50, callbacks=[anneal])
+
+    The number may be any that acts on training (`docs/training.md` lists them): it acts at once,
+    and nothing is traced anew. Its value in the last step of each epoch is logged under the name
+    that is given here, so that it stands in the history.
+
+    The time that the schedule sees is the model's own: the epochs (`model.epochs_trained`) or the
+    steps (`model.optimizer.iterations`) that it has trained since it was made. Files hold it, so
+    that a model that is saved, loaded and trained on follows the schedule where it was; so does a
+    second `fit`. After training the number stays at its last value.
+
+    While a weight of the loss is annealed, the losses of two epochs are losses of two different
+    models: let `EarlyStopping` and `ModelCheckpoint` watch a term that is not weighted
+    (`val_reconstruction_loss`), or begin after the schedule (`start_from_epoch`).
+
+    Args:
+        attribute: The way to the number from the model: "bottleneck.beta", "penalties[0].weight",
+            "gamma".
+        schedule: Function of the time that gives a value: one of `autoencoders.callbacks`, or any
+            other.
+        every: "epoch" or "step", which is what the time counts. `fit` runs many steps at once
+            where nothing has to happen between them; with "step" it runs them one by one.
+
+    Raises:
+        ValueError: when `fit` begins: the model has no such number.
+    """
+
+    def __init__(
+        self, attribute: str, schedule: Callable[[float], float], every: str = "epoch"
+    ) -> None:
+        super().__init__()
+        one_of("epoch", "step")("every", every)
+        self.attribute = attribute
+        self.schedule = schedule
+        self.every = every
+        # Whether `fit` has to run one step at a time for this callback.
+        self.every_batch: bool = every == "step"
+
+    def find(self) -> tuple[Any, str]:
+        """The part of the model that has the number, and the number's name in it.
+
+        Raises:
+            ValueError: there is no such number.
+        """
+        return _number_at(self.model, self.attribute)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Find the number; and refuse before the first step what it cannot be."""
+        self._part, self._name = self.find()
+        self._set()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the value of this epoch."""
+        if self.every == "epoch":
+            self._set()
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the value of this step."""
+        if self.every == "step":
+            self._set()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Log the value."""
+        if logs is not None:
+            logs[self.attribute] = getattr(self._part, self._name)
+
+    def _set(self):
+        model = self.model
+        time = model.epochs_trained if self.every == "epoch" else int(model.optimizer.iterations)
+        setattr(self._part, self._name, self.schedule(time))
+
+
+def _number_at(model, attribute):
+    """The part of the model, and the name in it, that `attribute` leads to."""
+    *way, name = re.findall(r"[^.\[\]]+", attribute) or [""]
+    known = numbers(model)
+    part = model
+    try:
+        for step in way:
+            part = part[int(step)] if step.isdecimal() else getattr(part, step)
+    except (AttributeError, IndexError, TypeError):
+        raise ValueError(_unknown(model, attribute, known)) from None
+    kind = declared(type(part)).get(name)
+    if isinstance(kind, Number):
+        return part, name
+    if isinstance(kind, Switch | Structure):
+        what = "a switch: programs are traced anew whenever it changes"
+        if isinstance(kind, Structure):
+            what = "structure, and fixed once the model is made"
+        names = ", ".join(known) or "none"
+        raise ValueError(
+            f"Only numbers are annealed, and `{attribute}` is {what}. "
+            f"The numbers of {model.name!r}: {names}."
+        )
+    raise ValueError(_unknown(model, attribute, known))
+
+
+def _unknown(model, attribute, known):
+    """The message for an attribute that is not there; a right name says enough of the way."""
+    *_, name = attribute.rpartition(".")
+    same = [way for way in known if way.rpartition(".")[2] == name]
+    message = unknown(f"number of {model.name!r}", attribute, known)
+    return f"{message} Did you mean {same[0]!r}?" if same and "Did" not in message else message
