@@ -58,6 +58,8 @@ def test_schedules_begin_and_end_exactly(name):
     schedule = SCHEDULES[name]
     assert schedule(0) == schedule.start
     if name == "cyclical":
+        uneven = callbacks.Cyclical(0.0, 1.0, over=0.1)
+        assert [uneven(0.1 * number) for number in range(9)] == [0.0] * 9
         schedule = callbacks.Cyclical(0.1, 0.3, over=3, cycles=4)
         assert schedule(9) == 0.1 < schedule(9.1) < schedule(12) == schedule(12.1) == 0.3
     else:
@@ -74,6 +76,9 @@ def test_schedules_begin_and_end_exactly(name):
         (lambda: callbacks.Cyclical(0.0, 1.0, 3, 1.5), "`rising` must be above 0 and at most 1"),
         (lambda: callbacks.Cyclical(0.0, 1.0, 3, cycles=0), "`cycles` must be a positive integer"),
         (lambda: callbacks.Anneal("gamma", max, "batch"), "`every` must be one of 'epoch', 'step'"),
+        (lambda: callbacks.Anneal("gamma", 0.3), "`schedule` must be a function of the time"),
+        (lambda: callbacks.Anneal(3, max), "`attribute` must be the way to a number"),
+        (lambda: callbacks.Anneal("gamma", max, begin=-1), "`begin` must be an integer, 0 or more"),
     ],
 )
 def test_what_a_schedule_cannot_have_is_an_error(make, message):
@@ -134,6 +139,7 @@ def test_programs_see_the_values(pipeline, rows):
         ("beta", r"Did you mean 'bottleneck.beta'\?"),
         ("penalties[0].weight", "Known: bottleneck.beta"),
         ("", "Unknown number of 'vae_mlp' ''"),
+        ("bottleneck..beta", r"Did you mean 'bottleneck.beta'\?"),
         ("bottleneck.warm_up", "is a switch"),
         ("bottleneck.latent_dim", "is structure, and fixed"),
         ("bottleneck", "is structure, and fixed"),
@@ -160,6 +166,30 @@ def test_a_number_in_a_list_and_one_that_a_schedule_takes_out_of_bounds(rows):
         model.fit(rows, epochs=3, callbacks=[anneal], verbose=0)
     assert model.epochs_trained == 1
     assert model.penalties[0].l1 == 1.0
+
+
+def test_a_schedule_that_begins_later_and_a_number_that_is_off(rows):
+    model = _vae(run_eagerly=True)
+    model.fit(rows, batch_size=64, epochs=2, verbose=0)
+    late = callbacks.Anneal("bottleneck.beta", callbacks.Linear(0.0, 1.0, over=2), begin=2)
+    off = callbacks.Anneal("bottleneck.capacity", lambda time: 0.1 if time > 2 else None)
+    fitted = {"batch_size": 64, "epochs": 2, "callbacks": [late, off], "verbose": 2}
+    history = model.fit(rows, **fitted).history
+    assert history["bottleneck.beta"] == [0.0, 0.5]
+    np.testing.assert_array_equal(history["bottleneck.capacity"], [math.nan, 0.1])
+
+
+def test_what_sees_no_single_steps_or_is_no_autoencoder_is_refused(rows):
+    model = _vae(steps_per_execution=2)
+    anneal = callbacks.Anneal("bottleneck.beta", float, "step")
+    with pytest.raises(ValueError, match="`steps_per_execution=2` runs so many steps"):
+        model.fit(rows, callbacks=[anneal], verbose=0)
+    inputs = keras.Input((64,))
+    whole = keras.Model(inputs, model(inputs))
+    whole.compile("sgd", "mse", run_eagerly=True)
+    anneal = callbacks.Anneal("layers[1].bottleneck.beta", float)
+    with pytest.raises(ValueError, match="is a Functional: set"):
+        whole.fit(rows, rows, callbacks=[anneal], verbose=0)
 
 
 # Directions ---------------------------------------------------------------------------------------

@@ -447,6 +447,7 @@ def train():
     keras.utils.set_random_seed(0)
     model = autoencoders.get("ae_mlp", input_shape=(6,), hidden_units=(8,))
     model.compile(keras.optimizers.SGD(0.1))
+    assert model.trained is False
     losses = model.fit(x, batch_size=16, epochs=3, shuffle=False, verbose=0).history["loss"]
     return losses, model.get_weights()
 plain, weights = train()
@@ -469,8 +470,11 @@ vae.bottleneck.beta = 3.0  # each replica sees it
 after = vae.evaluate(odd, verbose=0, return_dict=True)["kl_loss"]
 np.testing.assert_allclose(after, 3.0 * before, rtol=1e-5)
 vae.bottleneck.warm_up = 20  # whose count of steps the replicas share
-vae.fit(odd, batch_size=16, verbose=0)
+steps = autoencoders.callbacks.Linear(4.0, 8.0, over=6)
+anneal = autoencoders.callbacks.Anneal("bottleneck.beta", steps, "step", begin=3)
+vae.fit(odd, batch_size=16, callbacks=[anneal], verbose=0)
 assert vae.bottleneck.steps.numpy() == 3, vae.bottleneck.steps
+assert vae.bottleneck.beta == steps(2), vae.bottleneck.beta
 np.testing.assert_allclose(plain, mirrored, rtol=1e-5)
 for a, b in zip(weights, others):
     np.testing.assert_allclose(a, b, atol=1e-6)

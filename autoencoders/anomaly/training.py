@@ -178,9 +178,9 @@ def epochs_to_train(model: str | Model, epochs: int | None) -> int | None:
         return epochs
     if model.trained is None:
         raise ValueError(
-            f"Whether {model.name!r} is trained cannot be known: its weights were set by hand, or "
-            "loaded from a file that does not say. Pass `epochs=0` to use the model as it is, or "
-            "the number of epochs to train it for."
+            f"Whether {model.name!r} is trained cannot be known: its weights were set by hand, "
+            "trained layer by layer, or loaded from a file that does not say. Pass `epochs=0` to "
+            "use the model as it is, or the number of epochs to train it for."
         )
     return 0 if model.trained else None
 

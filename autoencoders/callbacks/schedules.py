@@ -112,6 +112,9 @@ class Cyclical(Schedule):
 
     def share(self, time: float) -> float:
         """min(t / rising, 1) within each cycle."""
+        time = round(
+            time, 9
+        )  # Where a cycle begins, rounding is not to leave it in the one before.
         if self.cycles is not None and time >= self.cycles:
             return 1.0
         within = time % 1.0

@@ -46,11 +46,12 @@ class Evidence:
 def trained(self: PhasedModel) -> bool | None:
     """Whether it has been trained: True, False, or None where that cannot be known.
 
-    It has been, if it made a step of `fit` or `train_on_batch`; if a larger model that it is a
-    part of was trained, and its weights are no longer those that it began with; and if `get`
-    loaded pretrained weights. With other weights than it began with, but without any of that, the
-    answer is None: they were set by hand, trained layer by layer, or come from a file that does
-    not say. `.keras` files say it.
+    It has been, if it made a step of `fit` or `train_on_batch`; if a larger model that calls it
+    was trained, and its weights are no longer those that it had when it was built; and if `get`
+    loaded pretrained weights. With other weights than it was built with, but without any of that,
+    the answer is None: they were set by hand, trained layer by layer (`pretrain`), or come from a
+    file that does not say. `.keras` files say it. False means that the weights are as they were
+    when the model was built: of networks that were trained before, it cannot know.
     """
     evidence = self._evidence
     if evidence.trained or self.epochs_trained > 0 or _steps(self) > 0:
@@ -71,7 +72,8 @@ def note_pretrained(self: PhasedModel) -> None:
 
 def begin(model: PhasedModel) -> None:
     """Note the weights that a model has once it is built."""
-    model._evidence.begun = _digest(model)
+    if model._evidence.begun is None:
+        model._evidence.begun = _digest(model)
 
 
 def keep(model: PhasedModel) -> None:
@@ -91,14 +93,15 @@ def from_config(model: PhasedModel, config: dict[str, Any]) -> None:
 
 def _steps(model):
     """How many steps the model's own optimizers have made."""
-    return sum(int(optimizer.iterations) for optimizer in model.phase_optimizers.values())
+    # With replicas a variable is one value for each, which Python's `int` does not take.
+    counters = [optimizer.iterations for optimizer in model.phase_optimizers.values()]
+    return sum(int(ops.convert_to_numpy(counter)) for counter in counters)
 
 
 def _digest(model):
-    """A digest of the first numbers of each weight; training changes it."""
+    """A digest of the weights."""
     digest = hashlib.sha256()
     with tf.init_scope():  # A larger model's program may build this one.
         for weight in model.weights:
-            numbers = ops.reshape(ops.convert_to_tensor(weight), (-1,))[:8]
-            digest.update(ops.convert_to_numpy(numbers).tobytes())
+            digest.update(ops.convert_to_numpy(ops.convert_to_tensor(weight)).tobytes())
     return digest.hexdigest()
