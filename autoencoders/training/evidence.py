@@ -103,5 +103,5 @@ def _digest(model):
     digest = hashlib.sha256()
     with tf.init_scope():  # A larger model's program may build this one.
         for weight in model.weights:
-            digest.update(ops.convert_to_numpy(ops.convert_to_tensor(weight)).tobytes())
+            digest.update(tf.convert_to_tensor(weight.value).numpy().tobytes())
     return digest.hexdigest()
