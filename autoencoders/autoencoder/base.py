@@ -300,7 +300,7 @@ class Autoencoder(Declared, PhasedModel):
         """The inverse of `get_build_config`."""
         config = dict(config or {})
         prior, training = config.pop("fitted_prior", None), config.pop("training", None)
-        pretrained = config.pop("pretrained", False)  # as files of version 0.1.0 have it
+        pretrained = config.pop("pretrained", False)  # as earlier files have it
         super().build_from_config(config)
         if prior is not None:
             self._keep_prior(keras.saving.deserialize_keras_object(prior))
