@@ -183,6 +183,7 @@ class Gaussian(Declared, Likelihood):
             mean, log_variance = ops.split(y_pred, 2, axis=-1)
             lowest = self._lowest_log_variance
             log_variance = lowest + ops.softplus(log_variance - lowest)
+        log_variance = ops.cast(log_variance, y_pred.dtype)
         squares = ops.square(y_true - mean) * ops.exp(-log_variance)
         return 0.5 * (squares + log_variance + math.log(2.0 * math.pi))
 

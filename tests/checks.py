@@ -9,6 +9,7 @@ Exact saving is checked for many models at once, because a fresh process takes s
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -66,11 +67,25 @@ def check_uncompiled(name):
     """The checks that run without `fit`, and trace nothing."""
     keras.utils.set_random_seed(0)
     data = _data(name)
-    model = build(name)
+    model = check_order_of_axes(name)
     check_config(model, data)
     check_phases(model, data)
     check_directions(model)
     check_numbers(model)
+    check_hooks(model)
+
+
+def check_order_of_axes(name):
+    """A model built while Keras puts channels first has them last in each layer; return it."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = build(name)
+    finally:
+        keras.config.set_image_data_format(before)
+    orders = [vars(layer).get("data_format") for layer in model._flatten_layers()]
+    assert "channels_first" not in orders
+    return model
 
 
 def check_config(model, data):
@@ -144,10 +159,32 @@ def check_loss_terms(model, data):
 
 
 def check_gradients(name, data):
-    """Each loss term has a gradient in its phase, and each trainable variable moves in some."""
+    """Each loss term has a gradient in its phase, and each trainable variable moves in some.
+
+    In double precision, which has to hold in every part.
+    """
     # Free bits have no gradient while they are not used up.
     spent = {"free_bits": 0.0} if "free_bits" in autoencoders.info(name)["kwargs"] else {}
-    model = build(name, **spent)
+    with double_precision():
+        model = build(name, **spent)
+        _check_gradients(model, data)
+    assert {variable.dtype for variable in model.trainable_variables} == {"float64"}
+
+
+@contextmanager
+def double_precision():
+    """Within it Keras is set to float64."""
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
+
+
+def _check_gradients(model, data):
     batch = _batch(data)
     for phase in model.phases:
         for term in phase.terms:
@@ -228,6 +265,15 @@ def check_numbers(model):
         setattr(part, number, held)
         anneal.set_model(twin)
         assert getattr(*anneal.find()) == 0.5
+
+
+def check_hooks(model):
+    """What training would do without is refused when the model is compiled."""
+    for name in ("call", "compute_loss"):
+        object.__setattr__(model, name, lambda *args, **kwargs: None)
+        with pytest.raises(TypeError, match=f"does not use the `{name}` of .*: override "):
+            model.compile("adam")
+        object.__delattr__(model, name)
 
 
 def check_batch_size(model, data):
@@ -468,7 +514,7 @@ class Data(NamedTuple):
 
 def _batch(data, number=0):
     some = slice(number * BATCH, (number + 1) * BATCH)
-    rows = tf.constant(data.x[some])
+    rows = tf.constant(data.x[some], keras.config.floatx())
     labels = tf.constant(data.y[some]) if data.labelled else None
     return step.Batch(rows, rows, labels=labels)
 

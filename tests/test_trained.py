@@ -171,3 +171,23 @@ def test_a_model_that_a_pipeline_trained_is_trained_no_more():
             detector = autoencoders.AnomalyDetector(model, fpr=0.2, random_state=0).fit(ROWS)
     for a, b in zip(model.get_weights(), detector.model_.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_weights_that_were_loaded_in_part_or_not_at_all(tmp_path):
+    trained = _model()
+    trained.fit(ROWS, epochs=2, verbose=0)
+    path = tmp_path / "m.weights.h5"
+    trained.save_weights(path)
+    other = autoencoders.get("ae_mlp", input_shape=(6,), latent_dim=3, hidden_units=(3,))
+    before = other.get_weights()
+    with pytest.raises(ValueError, match="could not be loaded"):
+        other.load_weights(path)
+    for ours, theirs in zip(before, other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (other.trained, other.epochs_trained) == (False, 0)
+    with pytest.warns(UserWarning, match="could not be loaded"):
+        other.load_weights(path, skip_mismatch=True)
+    assert (other.trained, other.epochs_trained) == (None, 0)
+    with pytest.warns(UserWarning, match="tensors were not loaded"):
+        grown = autoencoders.get("vae_mlp", weights="digits", input_shape=(10, 10, 1))
+    assert grown.trained is None

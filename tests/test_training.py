@@ -225,37 +225,6 @@ def test_losses_that_a_model_adds_itself_count(x):
     assert logs["regularization_loss"] == pytest.approx([3.0, 3.0])
 
 
-@pytest.mark.parametrize(
-    ("name", "hook"), [("call", "`decoder_output`"), ("compute_loss", "`objective")]
-)
-def test_methods_that_training_would_not_use_are_refused(name, hook):
-    def own(self, x, *args, **kwargs):
-        return x
-
-    model = type("Own", (autoencoders.Autoencoder,), {name: own})(*networks.mlp((6,), 3))
-    with pytest.raises(TypeError, match=rf"does not use the `{name}` of Own: override .*{hook}"):
-        model.compile("adam")
-
-
-def test_a_train_step_of_ones_own_may_use_them(x):
-    class Own(autoencoders.Autoencoder):
-        def call(self, x, training=None):
-            return 2.0 * super().call(x, training)
-
-        def train_step(self, data):
-            (x,) = data
-            with tf.GradientTape() as tape:
-                loss = ops.mean(ops.square(x - self(x, training=True)))
-            gradients = tape.gradient(loss, [v.value for v in self.trainable_variables])
-            self.optimizer.apply(gradients, self.trainable_variables)
-            return {"loss": loss}
-
-    model = Own(*networks.mlp((6,), 3))
-    model.compile("adam", run_eagerly=True)
-    history = model.fit(tf.data.Dataset.from_tensors((x,)), verbose=0).history
-    assert np.isfinite(history["loss"]).all()
-
-
 def test_a_loss_that_is_added_where_nothing_looks_is_an_error(x):
     class Adding(autoencoders.Autoencoder):
         def objective(self, batch, encoding, output):

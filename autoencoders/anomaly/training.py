@@ -218,7 +218,7 @@ def train(
         epochs, steps = 1, max(whole, _STEPS)
     if epochs:
         before = model.epochs_trained
-        model.fit(
+        history = model.fit(
             inputs[:count],
             None if targets is None else targets[:count],
             batch_size=batch_size,
@@ -227,6 +227,11 @@ def train(
             steps_per_epoch=None if steps == whole else steps,
             verbose=verbose,
         )
+        if history.diverged is not None and model.epochs_trained == before:
+            raise ValueError(
+                f"Training of {model.name!r} diverged in its first epoch, so that it has learnt "
+                "nothing. Scale the rows, or train it with a smaller learning rate."
+            )
     return epochs * steps
 
 

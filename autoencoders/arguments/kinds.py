@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import keras
 import numpy as np
 
-from autoencoders.arguments.variables import reads_constants, tensor, write
+from autoencoders.arguments.variables import is_variable, reads_constants, tensor, write
 
 
 class Argument:
@@ -121,6 +121,12 @@ class Number(Argument):
         """The value as Python's number; a ValueError if it is not a number, or out of bounds."""
         if value is None and None in self._off:
             return value
+        if is_variable(value):
+            raise TypeError(
+                f"`{self.argument}` is a number, which may be set again at any time, and no "
+                "variable: what is assigned to a variable later would have no effect. Set the "
+                "number itself in a callback, or let `callbacks.Anneal` do so."
+            )
         number = _plain(value)
         if not self._fits(number):
             raise ValueError(f"`{self.argument}` must be {self._described()}, got {value!r}.")

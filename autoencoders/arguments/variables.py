@@ -18,6 +18,10 @@ if keras.backend.backend() == "tensorflow":
     def _outside():
         return tf.init_scope()
 
+    def is_variable(value: Any) -> bool:
+        """Whether it is a variable, of Keras's or TensorFlow's."""
+        return isinstance(value, (keras.Variable, tf.Variable))
+
     def _variable(value, dtype):
         # TensorFlow traces a function twice if it has to lift a variable out of it. This variable
         # is made outside of all functions, so there is nothing to lift.
@@ -29,6 +33,10 @@ else:
 
     def _in_program() -> bool:
         return False
+
+    def is_variable(value: Any) -> bool:
+        """Whether it is a variable of Keras's."""
+        return isinstance(value, keras.Variable)
 
 
 _CONSTANT = ContextVar("numbers are constants", default=False)

@@ -9,7 +9,7 @@ from keras import ops
 
 from autoencoders import losses
 from autoencoders.arguments import Declared, Part, Structure, constants
-from autoencoders.autoencoder import classifier, forward, generation, inference
+from autoencoders.autoencoder import classifier, forward, generation, hooks, inference
 from autoencoders.autoencoder import objective as objectives
 from autoencoders.distributions.priors import described
 from autoencoders.layers import Bottleneck, Penalty
@@ -17,7 +17,7 @@ from autoencoders.networks import tie
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import evidence, state
 from autoencoders.training.expectation import Expectation
-from autoencoders.training.phased_model import PhasedModel, overridden
+from autoencoders.training.phased_model import PhasedModel
 from autoencoders.training.row_runner import RowRunner
 from autoencoders.training.step import Phase
 from autoencoders.types import KnownShape, Shape, Tensor
@@ -95,6 +95,7 @@ class Autoencoder(Declared, PhasedModel):
     inputs_of_batch = objectives.inputs_of_batch
     reconstruction_phase = objectives.reconstruction_phase
     objective = objectives.objective
+    compute_loss = objectives.compute_loss
     reconstruction_loss = objectives.reconstruction_loss
     find_layer_losses = objectives.find_layer_losses
     note_layer_losses = objectives.note_layer_losses
@@ -225,7 +226,8 @@ class Autoencoder(Declared, PhasedModel):
     def expectation(self) -> Expectation:
         """The shape the model was built for, and the range its likelihood supports."""
         support = losses.Likelihood.support if self.likelihood is None else self.likelihood.support
-        return Expectation(self._row_shape, support, self.labels, self.mask_value)
+        padding, dtype = self.mask_value, self.variable_dtype
+        return Expectation(self._row_shape, support, self.labels, padding, dtype)
 
     @property
     def row_shape(self) -> KnownShape:
@@ -243,15 +245,11 @@ class Autoencoder(Declared, PhasedModel):
         """As `PhasedModel.compile`; a model with a likelihood has no other loss.
 
         Raises:
-            TypeError: a subclass with a `call` or `compute_loss` of its own, which no step uses.
+            TypeError: methods of a subclass that no step would use, as `hooks.check` says.
             ValueError: a `loss` for a model with a likelihood. A Keras loss is a mean over
                 features, beside which a KL term in nats would be far too heavy.
         """
-        own = {name for name in _OWN_WAYS if overridden(self, name)}
-        if "train_step" not in own:
-            _refuse(self, "compute_loss", "`objective(batch, encoding, output)`")
-        if not own:
-            _refuse(self, "call", "`features`, `decoder_output` or `reconstruct`")
+        hooks.check(self)
         if loss is not None and self.likelihood is not None:
             raise ValueError(
                 f"The loss of {self.name!r} is its likelihood's, in nats, so that it balances the "
@@ -308,16 +306,3 @@ class Autoencoder(Declared, PhasedModel):
             evidence.from_config(self, training)
         if pretrained:
             self.note_pretrained()
-
-
-# A subclass that has one of these trains in its own way, which may use its `call`.
-_OWN_WAYS = ("train_step", "phases", "reconstruction_phase")
-
-
-def _refuse(model, name, hook):
-    """Raise a TypeError for a method of a subclass that training would do without."""
-    if overridden(model, name):
-        raise TypeError(
-            f"Training does not use the `{name}` of {type(model).__name__}: override {hook} "
-            "instead, or `phases`."
-        )

@@ -46,7 +46,7 @@ def to_classifier(self: Autoencoder, num_classes: int, *, name: str | None = Non
     if self.bottleneck is not None:
         code = self.bottleneck.code_layer()(code)
     if len(self.latent_shape) > 1:
-        code = keras.layers.Flatten(name="flatten")(code)
+        code = keras.layers.Flatten("channels_last", name="flatten")(code)
     head = keras.layers.Dense(
         int(num_classes), activation="softmax", dtype=self.variable_dtype, name="classes"
     )

@@ -143,11 +143,11 @@ def over_rows(
         return function(x if codes else self.inputs_of(x))
     self.ensure_built(None if codes else x)
     if codes:
-        arrays = Expectation(self.latent_shape, labels=self.labels).inputs(x, "z")
+        arrays = Expectation(
+            self.latent_shape, labels=self.labels, dtype=self.variable_dtype
+        ).inputs(x, "z")
     else:
         arrays = self.expectation.inputs(x)
-    # Only the rows are cast: labels stay integers.
-    arrays = (arrays[0].astype(self.variable_dtype, copy=False), *arrays[1:])
     # A row's distances to the codes of a codebook, or their logits, may need far more memory than
     # the row itself.
     codes_of_row = np.prod([size or 1 for size in self.latent_shape[:-1]])

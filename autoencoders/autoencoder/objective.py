@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 import keras
 
 from autoencoders.layers.encoding import Encoding, Inputs
-from autoencoders.training.loss_terms import keras_loss
+from autoencoders.training.loss_terms import keras_loss, mean_over_rows, replicas
 from autoencoders.training.step import Batch, Phase
 from autoencoders.types import Tensor
 
 if TYPE_CHECKING:
     from autoencoders.autoencoder.base import Autoencoder
+
+
+# So many steps a latent space may take to come to life.
+_FAIR_CHANCE = 1000
 
 
 def reconstruction_terms(self: Autoencoder) -> tuple[str, ...]:
@@ -107,10 +111,58 @@ def reconstruction_loss(
     return keras_loss(loss, target, output, weight, mask)
 
 
+def compute_loss(
+    self: Autoencoder,
+    x: Tensor | None = None,
+    y: Tensor | None = None,
+    y_pred: Tensor | None = None,
+    sample_weight: Tensor | None = None,
+    training: bool = True,
+) -> Tensor:
+    """As in Keras, for a `train_step` or `test_step` of a subclass; the steps here need it not.
+
+    Args:
+        x: The input, which is the target where there is no `y`.
+        y: The target.
+        y_pred: The reconstruction, which is what calling the model gives.
+        sample_weight: A weight per row, `(batch,)`.
+        training: Of no consequence.
+
+    Returns:
+        The reconstruction loss and what the layers add to it, a scalar.
+
+    Raises:
+        TypeError: the loss of this model has more to it than the reconstruction shows.
+    """
+    only = {"reconstruction_loss", "regularization_loss"}
+    terms = [name for phase in self.phases for name in phase.terms if name not in only]
+    if self.likelihood is not None or terms:
+        what = ", ".join(terms) or "the likelihood of what the decoder puts out"
+        raise TypeError(
+            f"`compute_loss` knows the reconstructions of {self.name!r} alone, and its loss needs "
+            f"more: {what}. Call `super().train_step(data)` (or `test_step`) in a step of your "
+            "own; or override `objective` or `phases`, and leave the step as it is."
+        )
+    target, inputs = (x if y is None else y), (y if x is None else x)
+    loss = keras_loss(
+        self.compiled_loss or self._own_loss,
+        target,
+        y_pred,
+        sample_weight,
+        self.padding_mask(inputs),
+    )
+    # As Keras does: gradients are summed over replicas.
+    return (mean_over_rows(loss, sample_weight) + sum(self.losses)) / replicas()
+
+
 def review(self: Autoencoder, logs: dict[str, float]) -> None:
-    """Warn if training ended in posterior collapse: a latent space that the decoder ignores."""
+    """Warn if training ended in posterior collapse: a latent space that the decoder ignores.
+
+    Not before training had a fair chance, nor while a schedule of the bottleneck's is under way.
+    """
     active = logs.get("active_units")
-    if active is None:
+    steps = int(self.optimizer.iterations.value)
+    if active is None or steps < _FAIR_CHANCE or self.bottleneck.schedule_under_way:
         return
     units = self.latent_shape[-1]
     if active < max(0.5, 0.1 * units):

@@ -38,7 +38,8 @@ def bernoulli_kl(p: Tensor | float, q: Tensor) -> Tensor:
 
     The sparsity term of Ng, "Sparse autoencoder" (CS294A lecture notes, 2011).
     """
-    return p * (ops.log(p) - ops.log(q)) + (1.0 - p) * (ops.log(1.0 - p) - ops.log(1.0 - q))
+    log_p, log_rest = (ops.log(ops.cast(value, q.dtype)) for value in (p, 1.0 - p))
+    return p * (log_p - ops.log(q)) + (1.0 - p) * (log_rest - ops.log(1.0 - q))
 
 
 def categorical_kl(log_probabilities: Tensor) -> Tensor:

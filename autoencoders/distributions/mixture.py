@@ -53,11 +53,9 @@ class GaussianMixture(Declared, Value):
             factors = np.linalg.cholesky(self.covariances)
             inverse, diagonal = np.linalg.inv(factors), np.diagonal(factors, axis1=1, axis2=2)
         log_determinants = np.log(diagonal).sum(axis=1)
-        self._log_weights = np.log(np.maximum(self.weights, 1e-300)).astype("float32")
+        self._log_weights = np.log(np.maximum(self.weights, 1e-300))
         self._log_scale = -log_determinants - 0.5 * dim * math.log(2.0 * math.pi)
-        self._log_scale = self._log_scale.astype("float32")
-        self._factors = factors.astype("float32")
-        self._whitening = inverse.astype("float32")
+        self._factors, self._whitening = factors, inverse
 
     @classmethod
     def flower(
@@ -111,25 +109,29 @@ class GaussianMixture(Declared, Value):
         check_dimensions(self, self.means.shape[1], dim)
         # Two seeds make the choice of a component and the place in it independent.
         first, second = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
-        cumulative = np.cumsum(self.weights)[:-1].astype("float32")
         uniform = draws.uniform((n, 1), seed=first)
+        cumulative = ops.cast(np.cumsum(self.weights)[:-1], uniform.dtype)
         component = ops.sum(ops.cast(uniform > cumulative, "int32"), axis=1)
         noise = draws.normal((n, dim), seed=second)
-        factors = ops.take(self._factors, component, axis=0)
+        factors = ops.take(ops.cast(self._factors, noise.dtype), component, axis=0)
         if self._diagonal:
             scaled = factors * noise
         else:
             scaled = ops.squeeze(ops.matmul(factors, noise[..., None]), axis=-1)
-        z = ops.take(self.means.astype("float32"), component, axis=0) + scaled
+        z = ops.take(ops.cast(self.means, noise.dtype), component, axis=0) + scaled
         return ops.reshape(z, shape)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log-density in nats: `(n, *latent_shape)` to `(n,)`."""
         z = ops.reshape(z, (-1, self.means.shape[1]))
-        centred = ops.expand_dims(z, 1) - self.means.astype("float32")
+        means, whitening, log_scale, log_weights = (
+            ops.cast(part, z.dtype)
+            for part in (self.means, self._whitening, self._log_scale, self._log_weights)
+        )
+        centred = ops.expand_dims(z, 1) - means
         if self._diagonal:
-            white = centred * self._whitening
+            white = centred * whitening
         else:
-            white = ops.einsum("kij,nkj->nki", self._whitening, centred)
-        logs = self._log_scale - 0.5 * ops.sum(ops.square(white), axis=-1)
-        return ops.logsumexp(logs + self._log_weights, axis=1)
+            white = ops.einsum("kij,nkj->nki", whitening, centred)
+        logs = log_scale - 0.5 * ops.sum(ops.square(white), axis=-1)
+        return ops.logsumexp(logs + log_weights, axis=1)

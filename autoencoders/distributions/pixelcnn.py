@@ -70,7 +70,8 @@ class MaskedConv2D(Declared, keras.layers.Layer):
 
     def call(self, x: Tensor) -> Tensor:
         """`(batch, height, width, channels)` to `(batch, height, width, filters)`."""
-        return ops.conv(x, self.kernel * self._mask, padding="same") + self.bias
+        kernel = self.kernel * self._mask
+        return ops.conv(x, kernel, padding="same", data_format="channels_last") + self.bias
 
     def compute_output_shape(self, shape: Shape) -> Shape:
         """`(batch, height, width, filters)`."""

@@ -37,7 +37,8 @@ class Bottleneck(keras.layers.Layer):
       (`distributions.posteriors`; a `DiagonalGaussian`, or mean and log-variance, unless another
       is named), and `prior`, the distribution towards which it is drawn;
     - `num_codes`, for a bottleneck with a codebook: how many codes that has. It then has
-      `indices(features)` and `lookup(indices)`.
+      `indices(features)` and `lookup(indices)`;
+    - `schedule_under_way`: whether the loss still changes with the number of steps.
     """
 
     # A subclass gives values, arguments or properties, which have no type in common.
@@ -48,6 +49,7 @@ class Bottleneck(keras.layers.Layer):
     posterior_family: type[DiagonalGaussian] | type[Categorical] | None = None
     prior: Any = None
     num_codes: Any = None
+    schedule_under_way: Any = False
 
     def draw(self, features: Tensor, training: bool) -> Drawn:
         """The latent code as the loss sees it, and the loss terms and measures by name."""
@@ -165,7 +167,7 @@ class ClassAndStyle(Declared, Bottleneck):
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.latent_dim = latent_dim
-        self.flatten = keras.layers.Flatten(dtype=self.dtype_policy)
+        self.flatten = keras.layers.Flatten("channels_last", dtype=self.dtype_policy)
         self.logit = keras.layers.Dense(num_classes, dtype=self.dtype_policy, name="logit")
         self.style = keras.layers.Dense(latent_dim, dtype=self.dtype_policy, name="style")
 

@@ -180,6 +180,7 @@ class VectorQuantizer(Declared, Bottleneck):
         z, indices, counts = encoding.drawn.state
         if self.counts is None:
             return
+        counts = ops.cast(counts, self.counts.dtype)
         decay = _USE_DECAY if self.decay is None else self.decay
         z, indices = ops.reshape(z, (-1, self.code_dim)), ops.reshape(indices, (-1,))
         self.counts.assign(decay * self.counts + self._fresh * counts)

@@ -84,7 +84,7 @@ class GaussianBottleneck(ScheduledBottleneck):
         self.capacity_steps = capacity_steps
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.flatten = keras.layers.Flatten(dtype=self.dtype_policy)
+        self.flatten = keras.layers.Flatten("channels_last", dtype=self.dtype_policy)
         self.mean = keras.layers.Dense(latent_dim, dtype=self.dtype_policy, name="mean")
         self.log_variance = keras.layers.Dense(
             latent_dim, dtype=self.dtype_policy, name="log_variance"
@@ -104,9 +104,9 @@ class GaussianBottleneck(ScheduledBottleneck):
         return described(self.prior).kl_per_dimension(one, one) is not None
 
     @property
-    def scheduled(self) -> bool:
-        """Whether the KL's weight or its capacity grows."""
-        return bool(self.warm_up or self.capacity_steps)
+    def schedule_steps(self) -> int:
+        """How many steps the KL's weight or its capacity grows."""
+        return max(self.warm_up, self.capacity_steps)
 
     def build(self, features_shape: Shape) -> None:
         """Create the two linear maps for features of shape `(batch, ...)`."""

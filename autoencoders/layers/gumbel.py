@@ -99,9 +99,9 @@ class GumbelSoftmax(ScheduledBottleneck):
             )
 
     @property
-    def scheduled(self) -> bool:
-        """Whether the KL's weight grows or the temperature falls."""
-        return bool(self.warm_up or self.anneal_steps)
+    def schedule_steps(self) -> int:
+        """How many steps the KL's weight grows or the temperature falls."""
+        return max(self.warm_up, self.anneal_steps)
 
     @Derived
     def _fall(self):

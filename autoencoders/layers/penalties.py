@@ -203,6 +203,7 @@ class MMDPenalty(Declared, Penalty):
         """The penalty of a batch of codes, `(batch, latent_dim)`: a scalar."""
         codes = _flat(latent, self.variable_dtype)
         drawn = self.prior.sample(ops.shape(codes), seed=self.seed_generator)
+        drawn = ops.cast(drawn, codes.dtype)
         return self.weight * divergences.squared_mmd(codes, drawn, _KERNELS[self.kernel])
 
 

@@ -13,20 +13,25 @@ from autoencoders.types import Tensor
 class ScheduledBottleneck(Declared, Bottleneck):
     """A bottleneck that counts its training steps where one of its schedules needs them.
 
-    A subclass gives `scheduled`, and calls `build_schedule` when it is built.
+    A subclass gives `schedule_steps`, and calls `build_schedule` when it is built.
     """
 
     steps: Any = None  # The weight that counts steps, where a schedule needs it.
 
     @property
-    def scheduled(self) -> bool:
-        """Whether there is a schedule, so that steps are to be counted."""
+    def schedule_steps(self) -> int:
+        """How many steps the longest schedule takes; 0 where there is none to count for."""
         raise NotImplementedError
+
+    @property
+    def schedule_under_way(self) -> bool:
+        """Whether a schedule has not come to its end."""
+        return self.steps is not None and int(self.steps.value) < self.schedule_steps
 
     def build_schedule(self) -> None:
         """Create the weight that counts, if a schedule needs it."""
         counted = {"trainable": False, "autocast": False, "aggregation": "only_first_replica"}
-        self.keep_weight("steps", self.scheduled, shape=(), initializer="zeros", **counted)
+        self.keep_weight("steps", self.schedule_steps > 0, shape=(), initializer="zeros", **counted)
 
     def turned(self, name: str) -> None:
         """Begin to count where the first schedule is given, and stop where the last is taken."""

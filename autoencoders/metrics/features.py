@@ -203,10 +203,11 @@ def _classifier(
 ) -> keras.Model:
     x = images = keras.Input(tuple(input_shape), dtype="float32")
     dtype = {"dtype": "float32"}
+    order = {"data_format": "channels_last", **dtype}
     for count in filters:
-        x = keras.layers.Conv2D(count, 3, padding="same", activation="relu", **dtype)(x)
-        x = keras.layers.MaxPooling2D(**dtype)(x)
-    x = keras.layers.Flatten(**dtype)(x)
+        x = keras.layers.Conv2D(count, 3, padding="same", activation="relu", **order)(x)
+        x = keras.layers.MaxPooling2D(**order)(x)
+    x = keras.layers.Flatten(**order)(x)
     x = keras.layers.Dense(units, activation="relu", name="features", **dtype)(x)
     x = keras.layers.Dropout(dropout, **dtype)(x)
     return keras.Model(images, keras.layers.Dense(classes, name="classes", **dtype)(x))

@@ -295,7 +295,7 @@ def _checked(model: Autoencoder, x: ArrayLike) -> tuple[np.ndarray, ...]:
     """The rows, and labels where the model needs them, as a tuple of arrays."""
     arrays = model.expectation.inputs(x)
     rows = model.expectation.array(arrays[0], "x", target=True)
-    return (rows.astype(model.variable_dtype, copy=False), *arrays[1:])
+    return (rows, *arrays[1:])
 
 
 def logits_of(model: Autoencoder, x: Any) -> KerasTensor:

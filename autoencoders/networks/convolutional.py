@@ -10,6 +10,9 @@ from keras import layers
 from autoencoders.networks.dense import sizes
 from autoencoders.types import Activation, Sizes
 
+# Whatever order of the axes Keras is set to: a model and its files mean the same everywhere.
+_SAME: dict[str, Any] = {"padding": "same", "data_format": "channels_last"}
+
 
 def conv(
     input_shape: Sequence[int | None] | int,
@@ -87,10 +90,10 @@ def conv_discriminator(
         Keras model: `(batch, *input_shape)` to `(batch, features)` and `(batch, 1)`.
     """
     x = inputs = keras.Input(sizes(input_shape, "input_shape"))
-    options = {"strides": 2, "padding": "same", "activation": "leaky_relu"}
+    options = {"strides": 2, "activation": "leaky_relu", **_SAME}
     for i, units in enumerate(sizes(filters, "filters"), 1):
         x = layers.Conv2D(units, kernel_size, name=f"conv_{i}", **options)(x)
-    x = layers.Flatten(name="flatten")(x)
+    x = layers.Flatten("channels_last", name="flatten")(x)
     # The features have unit variance, so that training keeps the scale of their distances.
     features = layers.LayerNormalization(center=False, scale=False, name="features")(x)
     logit = layers.Dense(1, name="logit")(features)
@@ -99,7 +102,12 @@ def conv_discriminator(
 
 _CONV = {1: layers.Conv1D, 2: layers.Conv2D}
 _TRANSPOSE = {1: layers.Conv1DTranspose, 2: layers.Conv2DTranspose}
-_CROP = {1: layers.Cropping1D, 2: layers.Cropping2D}
+_CROP = {
+    1: lambda surplus, name: layers.Cropping1D(surplus[0], name=name),
+    2: lambda surplus, name: layers.Cropping2D(
+        tuple(surplus), data_format="channels_last", name=name
+    ),
+}
 _ROWS = {1: "series (steps, channels)", 2: "images (height, width, channels)"}
 
 
@@ -131,7 +139,7 @@ def _convolutional(
     grids = [tuple(spatial)]  # its size after each layer
     for _ in filters:
         grids.append(tuple(math.ceil(size / 2) for size in grids[-1]))
-    options = {"padding": "same", "activation": activation}
+    options = {"activation": activation, **_SAME}
 
     if encoder is None:
         x = inputs = keras.Input(input_shape)
@@ -139,7 +147,7 @@ def _convolutional(
             name = f"conv_{i}"
             x = _CONV[rank](units, kernel_size, strides=2, name=name, **options)(x)
         if not grid:
-            x = layers.Flatten(name="flatten")(x)
+            x = layers.Flatten("channels_last", name="flatten")(x)
         if code:
             x = layers.Dense(latent_dim, activation=code_activation, name="code")(x)
         encoder = keras.Model(inputs, x, name="encoder")
@@ -160,10 +168,8 @@ def _convolutional(
                 for before, after in zip(grids[i - 1], grids[i], strict=True)
             ]
             if any(end for _, end in surplus):
-                surplus = surplus[0] if rank == 1 else tuple(surplus)
                 x = _CROP[rank](surplus, name=f"crop_{i}")(x)
-        x = _CONV[rank](
-            parameters * channels, kernel_size, padding="same", activation=output, name="output"
-        )(x)
+        options = {"activation": output, **_SAME}
+        x = _CONV[rank](parameters * channels, kernel_size, name="output", **options)(x)
         decoder = keras.Model(inputs, x, name="decoder")
     return encoder, decoder

@@ -63,7 +63,7 @@ def mlp(
     if encoder is None:
         x = inputs = keras.Input(input_shape)
         if len(input_shape) != 1:
-            x = layers.Flatten(name="flatten")(x)
+            x = layers.Flatten("channels_last", name="flatten")(x)
         x = _hidden(x, hidden_units, activation)
         if code:
             units = math.prod(latent_shape)
@@ -74,7 +74,7 @@ def mlp(
     if decoder is None:
         x = inputs = keras.Input(latent_shape)
         if len(latent_shape) != 1:
-            x = layers.Flatten(name="flatten")(x)
+            x = layers.Flatten("channels_last", name="flatten")(x)
         x = _hidden(x, hidden_units[::-1], activation, dense)
         output_shape = (*input_shape[:-1], parameters * input_shape[-1])
         x = dense(math.prod(output_shape), activation=output, name="output")(x)

@@ -5,13 +5,14 @@ The functions that take `self` are methods of `PhasedModel`, whose class body na
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 
 from autoencoders import registry
-from autoencoders.training import sources
+from autoencoders.training import sources, weight_decay
 from autoencoders.training.loss_terms import LossTrackers
 from autoencoders.types import Data
 
@@ -46,16 +47,12 @@ def phase_optimizers(
     optimizers = {
         name: keras.optimizers.get(own[name])
         if name in own
-        else (optimizer if name == shared[0] else _copy(optimizer))
+        else (optimizer if name == shared[0] else weight_decay.copied(optimizer))
         for name in names
     }
     if len({id(optimizer) for optimizer in optimizers.values()}) < len(names):
         raise ValueError("Each phase needs an optimizer of its own; one is given for several.")
     return optimizers
-
-
-def _copy(optimizer):
-    return type(optimizer).from_config(optimizer.get_config())
 
 
 def as_keras_took(optimizers: dict[str, Optimizer], first: Optimizer) -> dict[str, Optimizer]:
@@ -76,6 +73,21 @@ def _scaling(optimizer):
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer
     return keras.optimizers.LossScaleOptimizer(optimizer)
+
+
+def assert_compile_called(self: PhasedModel, method_name: str | None = None) -> None:
+    """As Keras's; and that the optimizer is the one that `compile` was given.
+
+    Raises:
+        ValueError: another took its place, which no phase would use.
+    """
+    keras.Model._assert_compile_called(self, method_name)
+    if self.optimizer is not next(iter(self.phase_optimizers.values())):
+        raise ValueError(
+            f"The `optimizer` of {self.name!r} was replaced after `compile`: compile again with "
+            "it, so that it is built for the weights. (`model.optimizer.learning_rate = ...` "
+            "changes the rate alone.)"
+        )
 
 
 def ensure_built(self: PhasedModel, x: Data = None) -> None:
@@ -134,4 +146,21 @@ def completed(model: PhasedModel, config: dict[str, Any]) -> dict[str, Any]:
     config["phase_optimizers"] = {
         name: keras.saving.serialize_keras_object(optimizer) for name, optimizer in later
     }
+    if model.built and (excluded := weight_decay.excluded(model)):
+        config["excluded_from_weight_decay"] = excluded
     return config
+
+
+def compile_from_config(self: PhasedModel, config: dict[str, Any]) -> None:
+    """The inverse of `get_compile_config`; the optimizers are built for their state."""
+    config = keras.saving.deserialize_keras_object(config)
+    excluded = config.pop("excluded_from_weight_decay", None)
+    try:
+        inspect.signature(self.compile).bind(**config)
+    except TypeError:  # A subclass whose `compile` takes other arguments: Keras warns of it.
+        return keras.Model.compile_from_config(self, config)
+    if excluded:
+        first, *_ = self.phases
+        own = {first.name: config["optimizer"], **config["phase_optimizers"]}
+        weight_decay.exclude(self, own, excluded)
+    self.compile(**config)

@@ -33,6 +33,8 @@ class Expectation:
         target_range: The smallest and largest value that a target may have.
         labels: The `Labels` that come beside x, for a model that takes them; its target is x.
         padding: A value that stands for padding; targets may have it even outside their range.
+        dtype: The model's precision, which data takes on, but for half precision: that is single.
+            Keras's unless given.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Expectation:
         target_range: tuple[float, float] = (-np.inf, np.inf),
         labels: Labels | None = None,
         padding: float | None = None,
+        dtype: str | None = None,
     ) -> None:
         self.shape: Shape = tuple(shape)
         self.low: float = target_range[0]
         self.high: float = target_range[1]
         self.labels = labels
         self.padding = padding
+        self.dtype: str = keras.backend.result_type(dtype or keras.config.floatx(), "float32")
 
     @property
     def labelled(self) -> Expectation:
@@ -58,7 +62,7 @@ class Expectation:
         if self.labels is None:
             raise ValueError("This model takes no labels: it trains on no labelled rows.")
         labels = Labels(self.labels.num_classes)
-        return Expectation(self.shape, (self.low, self.high), labels, self.padding)
+        return Expectation(self.shape, (self.low, self.high), labels, self.padding, self.dtype)
 
     def arrays(
         self, x: Data, y: Data = None, sample_weight: ArrayLike | None = None
@@ -78,7 +82,7 @@ class Expectation:
         if sample_weight is not None:
             if y is None:
                 checked.append(x)  # Keras's order is (x, y, sample_weight), and the target is x.
-            checked.append(_sample_weight(sample_weight))
+            checked.append(_sample_weight(sample_weight, self.dtype))
         for name, array in zip(("y", "sample_weight"), checked[1:], strict=False):
             if len(array) != len(x):
                 raise ValueError(
@@ -104,7 +108,7 @@ class Expectation:
         array = _as_array(data, name)
         self.spec(array.dtype, array.shape, name)
         with np.errstate(over="ignore"):
-            array = array.astype(keras.config.floatx(), copy=False)
+            array = array.astype(self.dtype, copy=False)
         if len(array) == 0 and name != "z":
             raise ValueError(f"`{name}` has no rows; expected shape {self._described()}.")
         if array.size == 0:
@@ -177,7 +181,7 @@ class Expectation:
                 target = tf.identity(target)
                 x = target if y is None else x
         if sample_weight is not None:
-            weight = tf.cast(sample_weight, keras.config.floatx())
+            weight = tf.cast(sample_weight, self.dtype)
             if weight.shape.rank not in (1, None):
                 raise ValueError(
                     "`sample_weight` must have shape (n,), one weight per row; got "
@@ -192,11 +196,11 @@ class Expectation:
         return x, labels if self.labels else target, sample_weight
 
     def tensor(self, data: Tensor, name: str) -> Tensor:
-        """One batch inside a step, at Keras's precision; nothing reads it unless it is finite."""
+        """One batch inside a step, at the model's precision; read only once it is finite."""
         if not has_shape(data):
             raise ValueError(f"`{name}` must be one dense array, got a {type(data).__name__}.")
         self.spec(data.dtype, data.shape, name)
-        data = tf.cast(data, keras.config.floatx())
+        data = tf.cast(data, self.dtype)
         return tf.debugging.check_numerics(data, f"`{name}` {_NON_FINITE}")
 
     def _described(self):
@@ -248,8 +252,8 @@ def _as_array(data, name):
     return np.asarray(data)
 
 
-def _sample_weight(sample_weight):
-    weights = np.asarray(sample_weight, dtype=keras.config.floatx())
+def _sample_weight(sample_weight, dtype):
+    weights = np.asarray(sample_weight, dtype=dtype)
     if weights.ndim != 1 or not np.isfinite(weights).all():
         raise ValueError(
             f"`sample_weight` must be finite with shape (n,), one weight per row; got shape "

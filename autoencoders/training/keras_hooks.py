@@ -55,5 +55,40 @@ def steps_per_execution(self: PhasedModel) -> int:
     return launches.current().steps if launches else 1
 
 
-def leave_to_compile(self: PhasedModel, value: Any) -> None:
-    """Set nothing: `compile` takes the argument, and tells a default from a choice."""
+def set_steps_per_execution(self: PhasedModel, value: int | None) -> None:
+    """Take another value than `compile` was given, as in Keras."""
+    if launches := vars(self).get("_launches"):  # Keras's `compile` sets a default, then ours.
+        launches.configure(launches.jit_compile, value)
+
+
+def jit_compile(self: PhasedModel) -> bool:
+    """As in Keras: whether XLA compiles the steps of Keras's own loop."""
+    return keras.Model.jit_compile.fget(self)
+
+
+def set_jit_compile(self: PhasedModel, value: bool) -> None:
+    """Take another value than `compile` was given, as in Keras."""
+    keras.Model.jit_compile.fset(self, value)
+    if launches := vars(self).get("_launches"):
+        launches.configure(value, launches.steps_per_execution)
+
+
+def result_or_logs(self: PhasedModel, logs: dict[str, Any]) -> dict[str, Any]:
+    """What Keras's loops log after a step: what a step of a user's own returned, as it is.
+
+    Keras takes the value of its metrics in the place of results that have their names.
+    """
+    loop = self._launches.current().loop
+    if loop is not None and overridden(self, f"{loop}_step"):
+        return logs
+    return keras.Model._get_metrics_result_or_logs(self, logs)
+
+
+def overridden(model: keras.Model, name: str) -> bool:
+    """Whether a user has replaced a method or property of a model: in a subclass, or on it."""
+    if name in vars(model):
+        return True
+    for cls in type(model).__mro__:
+        if name in vars(cls):
+            return cls.__module__.partition(".")[0] not in ("autoencoders", "keras")
+    return False

@@ -94,6 +94,10 @@ class LossTrackers:
     Args:
         names: The names of the terms and measures.
         before: Other trackers; those of them whose names remain go on counting.
+
+    Attributes:
+        names, metrics: The names, and a Keras metric for each.
+        counted: The loops ("train", "test") whose steps have counted terms here.
     """
 
     def __init__(self, names: Iterable[str], before: LossTrackers | None = None) -> None:
@@ -102,8 +106,10 @@ class LossTrackers:
         self.metrics: list[keras.Metric] = [
             kept.get(name) or keras.metrics.Mean(name=name) for name in names
         ]
+        self.counted: set[str] = set() if before is None else before.counted
 
-    def update(self, values: dict[str, Tensor], rows: Tensor) -> None:
-        """Count `values`, a dict of scalars, as the means of a batch of `rows` rows."""
+    def update(self, values: dict[str, Tensor], rows: Tensor, loop: str) -> None:
+        """Count `values`, a dict of scalars, as means of a batch of so many rows in a loop."""
+        self.counted.add(loop)
         for metric in self.metrics:
             metric.update_state(values[metric.name], sample_weight=rows)

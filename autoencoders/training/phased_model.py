@@ -37,12 +37,15 @@ class PhasedModel(keras.Model):
 
     # What `build` and `compile` set up: compiling.py
     ensure_built = compiling.ensure_built
+    _assert_compile_called = compiling.assert_compile_called
     _prepare = compiling.prepare
     follow_settings = compiling.follow_settings
+    compile_from_config = compiling.compile_from_config
 
     # How training stands: state.py
     epochs_trained = property(state.epochs_trained)
     training_loop = property(state.training_loop)
+    load_weights = state.load_weights
 
     # Whether it is trained: evidence.py
     trained = property(evidence.trained)
@@ -52,7 +55,11 @@ class PhasedModel(keras.Model):
     make_train_function = keras_hooks.make_train_function
     make_test_function = keras_hooks.make_test_function
     make_predict_function = keras_hooks.make_predict_function
-    steps_per_execution = property(keras_hooks.steps_per_execution, keras_hooks.leave_to_compile)
+    steps_per_execution = property(
+        keras_hooks.steps_per_execution, keras_hooks.set_steps_per_execution
+    )
+    jit_compile = property(keras_hooks.jit_compile, keras_hooks.set_jit_compile)
+    _get_metrics_result_or_logs = keras_hooks.result_or_logs
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -163,22 +170,19 @@ class PhasedModel(keras.Model):
         config = super().get_compile_config()
         return compiling.completed(self, config) if config else config
 
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """The inverse of `get_compile_config`; the optimizers are built for their state."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
     # Logs and files -------------------------------------------------------------------------------
 
     @property
     def metrics(self) -> list[keras.Metric]:
         """Keras's metrics, with the loss terms behind the loss."""
         metrics = super().metrics
-        return [*metrics[:1], *self._trackers.metrics, *metrics[1:]] if self.compiled else metrics
+        terms = step.counted_terms(self) if self.compiled else []
+        return [*metrics[:1], *terms, *metrics[1:]]
 
     @property
     def logs_of_its_own(self) -> bool:
         """Whether a subclass's own `compute_metrics` says what a step logs."""
-        return overridden(self, "compute_metrics")
+        return keras_hooks.overridden(self, "compute_metrics")
 
     def compute_metrics(
         self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
@@ -227,7 +231,8 @@ class PhasedModel(keras.Model):
         take labels, `y` is the integer class of each row, and the target is x.) Arrays are checked
         before the first step, and shuffled in an order that is saved with the model, so that
         an interrupted and resumed run equals an uninterrupted one, bit by bit. With
-        `steps_per_epoch` each epoch goes on in the data where the one before ended.
+        `steps_per_epoch` each epoch goes on in the data where the one before ended. Training that
+        diverges is stopped and undone (see `callbacks.DivergenceGuard`).
 
         Raises:
             ValueError: NaN, wrong shape, wrong dtype, or targets that the likelihood cannot have.
@@ -256,7 +261,7 @@ class PhasedModel(keras.Model):
             validation_batch_size or batch_size,
             validation_steps,
         )
-        with running.training(self, source, validation, callbacks) as callbacks:
+        with running.training(self, x, source, validation, callbacks) as (callbacks, guard):
             history = super().fit(
                 **source.given,
                 **validation.given,
@@ -266,7 +271,7 @@ class PhasedModel(keras.Model):
                 initial_epoch=initial_epoch,
                 validation_freq=validation_freq,
             )
-        running.finish(self, history)
+        running.finish(self, history, guard)
         return history
 
     @needs_tensorflow
@@ -284,8 +289,9 @@ class PhasedModel(keras.Model):
     ) -> Any:
         """The loss and its terms on other data, as `keras.Model.evaluate`; it repeats exactly.
 
-        The terms are weighted as the last step of training weighed them: while a warm-up or a
-        schedule of `callbacks.Anneal` is under way, the loss is not yet the final objective.
+        While a warm-up is under way, its term has its whole weight here already. A number that
+        `callbacks.Anneal` sets has the value that it has now: until its schedule ends, the loss is
+        not yet the final objective.
 
         Raises:
             ValueError: as `fit` does.
@@ -336,11 +342,3 @@ class PhasedModel(keras.Model):
         self.ensure_built(x)
         with running.launching(self, "predict"):
             return super().predict_on_batch(x)
-
-
-def overridden(model: keras.Model, name: str) -> bool:
-    """Whether a subclass outside this package has its own method or property of this name."""
-    for cls in type(model).__mro__:
-        if name in vars(cls):
-            return cls.__module__.partition(".")[0] not in ("autoencoders", "keras")
-    return False

@@ -59,7 +59,8 @@ class RowRunner(Graphs):
             name: What the function computes, to find its graph again.
             function: From a tensor `(batch_size, ...)` (for each array in `x`) to a tensor, or a
                 tuple of them, with the same first axis.
-            x: NumPy array, or a tuple of them with as many rows.
+            x: NumPy array, or a tuple of them with as many rows. Floating point becomes the
+                model's.
             batch_size: The most rows at once; from the size of a row unless given.
             row_bytes: What the function holds of a row at once, where that is more than the row.
 
@@ -73,7 +74,12 @@ class RowRunner(Graphs):
         if batch_size is None:
             batch_size = int(np.clip(_BATCH_BYTES // row_bytes, _FEWEST, _MOST))
         batch_size = size_without_rest(batch_size)
-        specs = tuple(tf.TensorSpec((batch_size, *a.shape[1:]), a.dtype) for a in arrays)
+        precision = self._model.variable_dtype
+        dtypes = [precision if np.issubdtype(a.dtype, np.floating) else a.dtype for a in arrays]
+        specs = tuple(
+            tf.TensorSpec((batch_size, *a.shape[1:]), dtype)
+            for a, dtype in zip(arrays, dtypes, strict=True)
+        )
         self.refresh()
         key = (name, specs)
         traced = tf.function(function, autograph=False)  # Keras's own loops trace like this, too.
@@ -81,7 +87,7 @@ class RowRunner(Graphs):
         results = outputs = None
         for start in range(0, max(count, 1), batch_size):
             rows = [_padded(a[start : start + batch_size], batch_size) for a in arrays]
-            outputs = graph(*(tf.convert_to_tensor(part) for part in rows))
+            outputs = graph(*(tf.cast(a, dtype) for a, dtype in zip(rows, dtypes, strict=True)))
             parts = [output.numpy() for output in tf.nest.flatten(outputs)]
             if results is None:
                 results = [np.empty((count, *part.shape[1:]), part.dtype) for part in parts]

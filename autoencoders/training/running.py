@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
+from autoencoders import arguments
 from autoencoders.training import state
+from autoencoders.training.divergence import DivergenceGuard, guard_among
 from autoencoders.training.expectation import value_errors
 from autoencoders.training.fused import choice
 from autoencoders.training.fused.launches import Launch
 from autoencoders.training.shuffle import first
 from autoencoders.training.sources import Source
+from autoencoders.types import Data
 
 if TYPE_CHECKING:
     from autoencoders.training.phased_model import PhasedModel
@@ -24,24 +29,28 @@ ONE_BATCH = Source({})
 
 @contextmanager
 def training(
-    model: PhasedModel, source: Source, validation: Source, callbacks: Any
-) -> Iterator[Any]:
-    """Within it Keras's `fit` trains on one source and evaluates on the other.
+    model: PhasedModel, x: Data, source: Source, validation: Source, callbacks: Any
+) -> Iterator[tuple[Any, DivergenceGuard]]:
+    """Within it Keras's `fit`, which was given x, trains on one source and evaluates on the other.
 
     Yields:
-        The callbacks for it.
+        The callbacks for it; and the guard among them.
     """
     if source.feed is None:
         model._launches.training_loop = choice.KERAS
     say_directions(model, callbacks)
+    guard = guard_among(callbacks) or DivergenceGuard()
+    guard.begin(x if isinstance(x, np.ndarray) else None)
+    own = [callback for callback in (source.counter, guard) if callback is not None]
+    own = own if guard_among(callbacks) is None else own[:-1]
     outer, model._validation_feed = model._validation_feed, validation.feed
     try:
         with (
             value_errors(),
-            first(source.counter, callbacks, model) as callbacks,
+            first(own, callbacks, model) as callbacks,
             model._launches.under_way("train", source.feed, callbacks, source.checked),
         ):
-            yield callbacks
+            yield callbacks, guard
     finally:
         model._validation_feed = outer
 
@@ -68,14 +77,21 @@ def say_directions(model, callbacks):
             callback.mode = "min"
 
 
-def finish(model: PhasedModel, history: Any) -> None:
+def finish(model: PhasedModel, history: Any, guard: DivergenceGuard) -> None:
     """Do what is left once `fit` has trained all epochs, whose `History` this is."""
+    history.diverged = guard.diverged
+    if guard.diverged is not None:
+        warnings.warn(guard.message, stacklevel=4)
+        return
     # With `use_ema` an optimizer's averages take the place of the weights. Keras does that for the
     # first phase's optimizer alone.
     for phase in model.phases[1:]:
         model.phase_optimizers[phase.name].finalize_variable_values(phase.variables)
-    if history.epoch:
-        model.review({name: values[-1] for name, values in history.history.items()})
+    logs = history.history
+    # A schedule of `callbacks.Anneal` that is still under way changes what training is to reach.
+    annealed = (logs[number] for number in arguments.numbers(model) if number in logs)
+    if history.epoch and not any(values[-2:-1] not in ([], values[-1:]) for values in annealed):
+        model.review({name: values[-1] for name, values in logs.items()})
 
 
 @contextmanager

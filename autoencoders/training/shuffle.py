@@ -43,19 +43,19 @@ class EpochCounter(keras.callbacks.Callback):
 
 
 @contextmanager
-def first(callback: EpochCounter | None, callbacks: Any, model: keras.Model) -> Iterator[Any]:
-    """`callbacks` with `callback` in front; a `CallbackList` of Keras's is left as it was."""
-    if callback is None:
-        yield callbacks
-    elif isinstance(callbacks, keras.callbacks.CallbackList):
-        callback.set_model(model)
-        callbacks.callbacks.insert(0, callback)
+def first(own: list[keras.callbacks.Callback], callbacks: Any, model: keras.Model) -> Iterator[Any]:
+    """`callbacks` with `own` in front; a `CallbackList` of Keras's is left as it was."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        before = list(callbacks.callbacks)
+        for callback in own:
+            callback.set_model(model)
+        callbacks.callbacks[:0] = own
         try:
             yield callbacks
         finally:
-            callbacks.callbacks.remove(callback)
+            callbacks.callbacks[:] = before
     else:
-        yield [callback, *keras.tree.flatten(callbacks or [])]
+        yield [*own, *keras.tree.flatten(callbacks or [])]
 
 
 def split(
@@ -144,6 +144,8 @@ class Order:
 def batches(arrays: tuple[np.ndarray, ...], order: Order) -> tf.data.Dataset[Any]:
     """A `tf.data.Dataset` of the batches of one epoch, to be iterated anew for every epoch.
 
+    A step gets what Keras hands it: a tuple of arrays as a tuple, and one array by itself.
+
     Args:
         arrays: Tuple of arrays with the same number of rows.
         order: The `Order` of those rows.
@@ -157,10 +159,12 @@ def batches(arrays: tuple[np.ndarray, ...], order: Order) -> tf.data.Dataset[Any
         indices, bounds = tf.numpy_function(order.epoch, [], (tf.int64, tf.int64))
         indices, bounds = tf.ensure_shape(indices, (None,)), tf.ensure_shape(bounds, (None,))
         spans = tf.data.Dataset.from_tensor_slices((bounds[:-1], bounds[1:]))
-        return spans.map(
-            lambda begin, end: tuple(tf.gather(tensor, indices[begin:end]) for tensor in tensors),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+
+        def batch(begin, end):
+            parts = tuple(tf.gather(tensor, indices[begin:end]) for tensor in tensors)
+            return parts if len(parts) > 1 else next(iter(parts))
+
+        return spans.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
 
     dataset = tf.data.Dataset.range(1).flat_map(epoch)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(order.steps))

@@ -7,16 +7,19 @@ layer would not resume exactly; and evaluation that samples would never repeat.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from autoencoders.training.fused import choice
 from autoencoders.training.fused.choice import TrainingLoop
+from autoencoders.types import Tensor
 
 if TYPE_CHECKING:
     from autoencoders.training.phased_model import PhasedModel
@@ -75,6 +78,54 @@ def afresh(model: keras.Model, keep: keras.Variable | None = None) -> Iterator[n
         yield before
     finally:
         restore(model, before)
+
+
+# All that training changes ------------------------------------------------------------------------
+
+Values: TypeAlias = list[tuple[keras.Variable, Tensor]]
+
+
+def changing(model: PhasedModel) -> list[keras.Variable]:
+    """The variables that training changes: weights, optimizers, the count of epochs."""
+    optimizers = model.phase_optimizers.values()
+    own = [variable for optimizer in optimizers for variable in optimizer.variables]
+    found = [*model.weights, *own, model._shuffle.state]
+    return list({id(variable): variable for variable in found}.values())
+
+
+def values(variables: Iterable[keras.Variable]) -> Values:
+    """Variables with the values that they have now, for `put_back`."""
+    # TensorFlow copies a value that is held here when its variable is next changed.
+    return [(variable, tf.convert_to_tensor(variable.value)) for variable in variables]
+
+
+def put_back(values: Values) -> None:
+    """Give variables the values that they had."""
+    for variable, value in values:
+        variable.assign(value)
+
+
+def load_weights(
+    self: PhasedModel, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
+) -> None:
+    """As `keras.Model.load_weights`; but if it fails, all variables are as they were.
+
+    Where mismatches were skipped, so is what the file says of training: the epochs that the model
+    was trained for and its optimizers. Then `trained` is None.
+    """
+    before = values(changing(self)) if self.built else []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            keras.Model.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+    except BaseException:
+        put_back(before)
+        raise
+    for one in caught:
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if any("could not be loaded" in str(one.message) for one in caught):
+        weights = {id(weight) for weight in self.weights}
+        put_back([pair for pair in before if id(pair[0]) not in weights])
 
 
 # How training stands: methods and properties of `PhasedModel` -------------------------------------

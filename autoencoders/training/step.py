@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from autoencoders.training.keras_hooks import overridden
 from autoencoders.training.loss_terms import mean_over_rows, replicas
 from autoencoders.types import Tensor
 
@@ -111,7 +112,9 @@ def _apply_gradient(phase, optimizer, batch):
         values = _values(phase, batch, training=True)
         # Gradients are summed over replicas, so that each contributes its share of the mean.
         loss = optimizer.scale_loss(total(phase, values) / replicas())
-    optimizer.apply(tape.gradient(loss, variables), phase.variables)
+    if variables:  # All may be frozen. Optimizers may override `apply_gradients`, as in Keras.
+        gradients = tape.gradient(loss, variables)
+        optimizer.apply_gradients(zip(gradients, phase.variables, strict=True))
     return values
 
 
@@ -144,13 +147,13 @@ def _values(phase, batch, training):
 def train_step(self: PhasedModel, data: Any) -> dict[str, Tensor]:
     """One step: every phase in order, each with its loss, gradient and update."""
     batch = _batch(self, data, "train")
-    return _log(self, batch, train(self.phases, self.phase_optimizers, batch))
+    return _log(self, batch, train(self.phases, self.phase_optimizers, batch), "train")
 
 
 def test_step(self: PhasedModel, data: Any) -> dict[str, Tensor]:
     """The same losses under the same names, without updates."""
     batch = _batch(self, data, "test")
-    return _log(self, batch, evaluate(self.phases, batch))
+    return _log(self, batch, evaluate(self.phases, batch), "test")
 
 
 def predict_step(self: PhasedModel, data: Any) -> Tensor:
@@ -163,6 +166,16 @@ def predict_step(self: PhasedModel, data: Any) -> Tensor:
         expected = self.labels if self.needs_labels else None
         labels = None if expected is None else expected.tensor(labels, x)
     return self((x, labels) if self.needs_labels else x, training=False)
+
+
+def counted_terms(model: PhasedModel) -> list[keras.Metric]:
+    """The means of the loss terms; none in a loop whose step is a user's and counts no terms.
+
+    Keras's guide lets such a step update and return all of `metrics` by itself.
+    """
+    trackers, loop = model._trackers, model._launches.current().loop
+    own = loop is not None and overridden(model, f"{loop}_step")
+    return [] if own and loop not in trackers.counted else trackers.metrics
 
 
 def _batch(model, data, loop):
@@ -184,11 +197,16 @@ def _of_rows(data, expectation, checked, takes_labels):
     return Batch(x, x if y is None else y, sample_weight)
 
 
-def _log(model, batch, values):
+def _log(model, batch, values, loop):
     size = ops.shape(batch.x)[0]
     loss = total(model.phases[0], values)
     model._loss_tracker.update_state(loss, sample_weight=size)
-    model._trackers.update(values, size)
+    model._trackers.update(values, size, loop)
+    if overridden(model, "metrics") and set(model._trackers.names) - set(model.metrics_names):
+        raise TypeError(
+            f"The `metrics` of {type(model).__name__} leave out what its `{loop}_step` counts: "
+            f"return `[*super().metrics, ...]`, or override `{loop}_step`, too."
+        )
     if not (model._has_metrics or model.logs_of_its_own):
         return model.get_metrics_result()
     x = (batch.x, batch.labels) if model.needs_labels else batch.x

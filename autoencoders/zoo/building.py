@@ -125,7 +125,6 @@ def get(
         # A file that does not say how it was trained is taken to have had the caller's arguments.
         known = trained_with if found.arguments else arguments
         model = _pretrained(name, found, known, arguments, as_it_is=not overrides)
-        model.note_pretrained()
     if compile:
         model.compile(**compile_arguments(card["recipe"]))
     return model
@@ -203,13 +202,15 @@ def _pretrained(
     `as_it_is`, for its arguments are not known.
     """
     trained = weights_files.load(found, lambda: _build(name, trained_with))
+    trained.note_pretrained()
     if not found.whole_model and arguments == trained_with:
         return trained
     model = _build(name, arguments)
     if found.whole_model and as_it_is and weights_files.same_kind(trained, model):
         return trained
     # The warnings are for the caller of `get`.
-    weights_files.transplant(trained, model, stacklevel=4)
+    if weights_files.transplant(trained, model, stacklevel=4):
+        model.note_pretrained()
     return model
 
 

@@ -113,7 +113,7 @@ def _kinds(model: Autoencoder) -> tuple[type, ...]:
     return (type(model), *map(type, parts))
 
 
-def transplant(trained: Autoencoder, model: Autoencoder, *, stacklevel: int = 2) -> None:
+def transplant(trained: Autoencoder, model: Autoencoder, *, stacklevel: int = 2) -> bool:
     """Copy the tensors of `trained` into `model`, a model of the same layers.
 
     For rows of another shape, tensors that do not fit are left out, with a warning that lists
@@ -122,6 +122,9 @@ def transplant(trained: Autoencoder, model: Autoencoder, *, stacklevel: int = 2)
     Args:
         trained, model: Built models.
         stacklevel: Of the warnings, as in `warnings.warn`: 2 for this function's caller.
+
+    Returns:
+        Whether all tensors were copied.
 
     Raises:
         ValueError: the models have other layers, or, for rows of the same shape, a tensor does
@@ -154,6 +157,7 @@ def transplant(trained: Autoencoder, model: Autoencoder, *, stacklevel: int = 2)
             "what the arguments are for, it needs training before use.",
             stacklevel=stacklevel,
         )
+    return not misfits
 
 
 class _Pair(NamedTuple):

@@ -123,8 +123,8 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
     def classification_phase(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """The cross-entropy of the class, a mean over the labelled rows of the batch."""
         features = self.features(self.inputs_of_batch(batch), training)
-        logits = ops.cast(self.bottleneck.logits(features), "float32")
-        weight = ops.cast(batch.labels >= 0, "float32")
+        logits = ops.cast(self.bottleneck.logits(features), keras.config.floatx())
+        weight = ops.cast(batch.labels >= 0, logits.dtype)
         errors = ops.sparse_categorical_crossentropy(
             ops.maximum(batch.labels, 0), logits, from_logits=True
         )

@@ -65,6 +65,7 @@ class ImportanceWeightedAutoencoder(Autoencoder):
         target, output = (ops.cast(part, self.likelihood.dtype) for part in (target, output))
         error = self.likelihood.masked(target, output, mask)
         k = self.num_samples
+        log_ratio = ops.cast(log_ratio, error.dtype)
         error, log_ratio = (ops.reshape(part, (-1, k)) for part in (error, log_ratio))
         bound = math.log(k) - ops.logsumexp(-error - log_ratio, axis=-1)
         error, log_ratio = ops.mean(error, axis=-1), ops.mean(log_ratio, axis=-1)

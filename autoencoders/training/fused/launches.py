@@ -25,12 +25,14 @@ class Launch(NamedTuple):
     """What a loop of Keras's is to launch, each time it asks for `steps` more batches.
 
     `feed` is the data of a fused loop, None where Keras's function runs on what Keras hands it.
-    `checked` says whether the data was checked whole before, so that no step need do it.
+    `checked` says whether the data was checked whole before, so that no step need do it. `loop` is
+    "train", "test" or "predict", and None where none is under way.
     """
 
     steps: int
     feed: Feed | None = None
     checked: bool = False
+    loop: str | None = None
 
 
 # The launches under way, by model and loop. A loop may run inside a callback of another loop, or
@@ -78,14 +80,15 @@ class Launches:
         self, loop: str, arrays: tuple[np.ndarray, ...], order: Order, steps: int | None = None
     ) -> Feed | None:
         """A `Feed` for `loop` ("train", "test" or "predict"), or None where Keras's runs."""
-        model, name = self._model, f"{loop}_step"
+        model, base = self._model, self._base
+        hooks = (f"{loop}_step", f"make_{loop}_function")
         keras_runs_it = (
             self.steps_per_execution is not None
             or model.run_eagerly
             or tf.config.functions_run_eagerly()
             or model._distribute_strategy is not None
             or tf.distribute.has_strategy()
-            or choice.replaced(model, name, self._base)
+            or any(choice.replaced(model, name, base) for name in hooks)
             or model.logs_of_its_own
         )
         return None if keras_runs_it else Feed(arrays, order, steps)
@@ -101,12 +104,12 @@ class Launches:
         Yields:
             The `Launch`.
         """
-        launch = Launch(self.steps_per_execution or 1, None, checked)
+        launch = Launch(self.steps_per_execution or 1, None, checked, loop)
         self.follow()
         if feed is not None:
             self._programs.refresh()
             steps = 1 if choice.every_batch(callbacks) else feed.chunk_steps
-            launch = Launch(steps, feed, checked=True)
+            launch = Launch(steps, feed, True, loop)
             if loop != "train":  # In training each epoch begins the feed.
                 feed.begin(xla=self.jit_compile is True and loop == "test")
         before = _UNDER_WAY.get()
