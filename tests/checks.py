@@ -69,6 +69,7 @@ def check_uncompiled(name):
     data = _data(name)
     model = check_order_of_axes(name)
     check_config(model, data)
+    check_calls(model, data)
     check_phases(model, data)
     check_directions(model)
     check_numbers(model)
@@ -97,6 +98,26 @@ def check_config(model, data):
     np.testing.assert_array_equal(model.encode(given), twin.encode(given))
     np.testing.assert_array_equal(model(given), twin(given))
     assert json.loads(json.dumps(model.get_config())) == json.loads(json.dumps(twin.get_config()))
+
+
+def check_calls(model, data):
+    """A call, even one as in training, only draws: no weight, count or codebook moves.
+
+    What is asked about rows can also be asked within a Functional model.
+    """
+    given = _tensors(data.given)
+    before = [(v, v.numpy()) for v in model.variables if v.name != "seed_generator_state"]
+    assert model(given, training=True).shape == data.x.shape
+    for variable, old in before:
+        np.testing.assert_array_equal(variable, old, err_msg=variable.path)
+    symbolic = keras.tree.map_structure(
+        lambda part: keras.Input(part.shape[1:], dtype=part.dtype.name), given
+    )
+    asked = keras.Model(symbolic, [model.encode(symbolic), model.reconstruction_error(symbolic)])
+    codes, errors = asked(given)
+    np.testing.assert_allclose(codes, model.encode(given), rtol=1e-4, atol=1e-5)
+    by_hand = np.square(data.x - model(given).numpy()).reshape(len(data.x), -1).mean(axis=1)
+    np.testing.assert_allclose(errors, by_hand, rtol=1e-4, atol=1e-6)
 
 
 def check_round_trip(name, folder):
@@ -355,6 +376,9 @@ def check_mixed_precision(name, data):
         model = build(name)
         model.run_eagerly = True
         history = model.fit(*data.train, batch_size=ROWS, verbose=0).history
+        if "warm_up" in autoencoders.info(name)["kwargs"]:
+            model.bottleneck.warm_up = 5
+        assert np.isfinite(model(_tensors(data.given), training=True)).all()
     finally:
         keras.mixed_precision.set_global_policy(before)
     assert all(np.isfinite(values).all() for values in history.values())

@@ -10,6 +10,7 @@ from autoencoders import layers, losses, networks, priors
 from autoencoders.distributions import divergences
 from autoencoders.models.adversarial import VAEGAN
 from autoencoders.models.variational import FactorVAE
+from autoencoders.training import step
 
 
 def _trained(name, x, labels=None, epochs=60, **arguments):
@@ -84,6 +85,42 @@ def test_few_labels_make_a_classifier():
     pipeline = tf.data.Dataset.from_tensor_slices((x[:64], y[:64].astype("uint8"))).batch(32)
     model.evaluate(pipeline, verbose=0)
     model.evaluate(test[:320], verbose=0)  # without labels
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        {"run_eagerly": True},
+        {"jit_compile": False},
+        pytest.param({"jit_compile": True}, marks=pytest.mark.thorough),
+    ],
+    ids=str,
+)
+def test_a_batch_without_labels_moves_nothing_by_them(compiled):
+    """Adam goes on moving by its momentum where the gradient is 0, and counts a step."""
+    small = {"hidden_units": (8,), "discriminator_units": (8,), "num_classes": 3}
+    model = autoencoders.get("semi_supervised_aae_mlp", input_shape=(6,), **small)
+    model.compile("adam", **compiled)
+    x = np.random.default_rng(0).normal(size=(16, 6)).astype("float32")
+    labels = np.repeat([0, 1, 2, -1], 4)
+    model.fit(x, labels, batch_size=8, shuffle=False, verbose=0)
+    optimizer = model.phase_optimizers["classification"]
+    assert optimizer.iterations == 2
+    none, weightless = np.full(16, -1), (labels < 0).astype("float32")
+    momenta = [variable.numpy() for variable in optimizer.variables]
+    model.fit(x, none, batch_size=8, verbose=0)
+    for variable, old in zip(optimizer.variables, momenta, strict=True):
+        np.testing.assert_array_equal(variable, old)
+    assert model.phase_optimizers["generator"].iterations == 4
+    before = model.get_weights()
+    rows = tf.constant(x)
+    for batch in (
+        step.Batch(rows, rows, labels=tf.constant(none)),
+        step.Batch(rows, rows, tf.constant(weightless), tf.constant(labels)),
+    ):
+        step.train(model.phases[-1:], model.phase_optimizers, batch)
+    for weight, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
 
 
 def test_class_and_style_come_apart():

@@ -193,6 +193,33 @@ def test_export(model, x, tmp_path):
     np.testing.assert_allclose(served.serve(x), expected, atol=1e-6)
 
 
+def test_a_model_that_needs_labels_is_exported_with_them(x, tmp_path):
+    model = autoencoders.get("cvae_mlp", input_shape=(6,), hidden_units=(4,), likelihood="gaussian")
+    labels = np.arange(len(x), dtype="int32") % 10
+    model.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    expected = model.predict((x, labels), verbose=0)
+    np.testing.assert_allclose(served.serve((x, labels)), expected, atol=1e-6)
+    assert np.abs(served.serve((x, (labels + 1) % 10)) - expected).max() > 1e-4
+
+
+def test_what_needs_values_says_so_of_symbolic_tensors(model):
+    symbolic = keras.Input((6,))
+    for ask in (
+        model.perturb,
+        model.fit_prior,
+        lambda x: model.interpolate(x, x),
+        tf.function(model.perturb),
+    ):
+        given = tf.zeros((2, 6)) if isinstance(ask, type(tf.function(len))) else symbolic
+        with pytest.raises(ValueError, match=r"needs rows that have values: .* NumPy arrays"):
+            ask(given)
+    rows = tf.ones((3, 6))
+    errors = tf.function(model.reconstruction_error)(rows)
+    np.testing.assert_allclose(errors, model.reconstruction_error(rows), rtol=1e-5)
+    assert isinstance(model.reconstruction_error(rows), np.ndarray)
+
+
 def test_rows_of_any_length():
     """Sizes that the networks leave open stay open; one that only the decoder fixes is fixed."""
     x = RNG.normal(size=(9, 12, 3)).astype("float32")

@@ -17,6 +17,7 @@ import autoencoders
 from autoencoders import datasets, layers, networks, priors
 from autoencoders.distributions import divergences
 from autoencoders.distributions.pixelcnn import PixelCNN
+from autoencoders.layers.schedule import ScheduledBottleneck
 from autoencoders.training import step
 from tests.checks import drawn_in_training
 from tests.kept.facts import eagerly
@@ -58,6 +59,65 @@ def test_codes_are_the_nearest_by_brute_force(shape):
     np.testing.assert_array_equal(quantizer.lookup(expected), codebook[expected])
     for training in (False, True):
         np.testing.assert_array_equal(quantizer.draw(features, training)[0], codebook[expected])
+
+
+@pytest.mark.parametrize("compiled", [None, False, True])
+def test_of_codes_that_are_as_near_the_first_is_taken(compiled):
+    features = RNG.integers(0, 2, size=(200, 3)).astype("float32")
+    quantizer, _ = _quantizer(features, num_codes=12)
+    codebook = RNG.integers(0, 2, size=(12, 3)).astype("float32")  # There are but eight of these.
+    quantizer.codebook.assign(codebook)
+    indices = quantizer.indices
+    if compiled is not None:
+        indices = tf.function(indices, jit_compile=compiled)
+    found = indices(tf.constant(features)).numpy()
+    np.testing.assert_array_equal(found, _nearest(features, codebook))
+    assert found.dtype == np.int32
+
+
+@pytest.mark.parametrize("make", [layers.VectorQuantizer, layers.GumbelSoftmax])
+def test_codes_are_found_by_operations_that_other_formats_have(make):
+    """Neither ONNX nor LiteRT alone has those that Keras's `argmax` of floating-point numbers uses,
+    which are meant to look at the sign of a zero.
+    """
+    bottleneck = make(5, 3)
+    bottleneck.build((None, 4, 3))
+    rows = tf.TensorSpec((None, 4, 3))
+    graph = tf.function(lambda x: bottleneck(x)).get_concrete_function(rows).graph
+    operations = {operation.type for operation in graph.get_operations()}
+    assert "TopKV2" in operations
+    assert not operations & {"ArgMin", "ArgMax", "Bitcast", "BitwiseAnd"}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_float16", "float64"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda dtype: layers.VectorQuantizer(4, 3, revive=0.5, dtype=dtype),
+        lambda dtype: layers.VectorQuantizer(4, 3, decay=None, dtype=dtype),
+        lambda dtype: layers.GumbelSoftmax(4, 3, warm_up=9000, anneal_steps=9000, dtype=dtype),
+        lambda dtype: layers.GaussianBottleneck(2, warm_up=9000, dtype=dtype),
+        lambda dtype: layers.GaussianBottleneck(2, capacity=3.0, capacity_steps=9000, dtype=dtype),
+    ],
+    ids=["averaged", "trained", "relaxed", "warmed", "capacity"],
+)
+def test_what_training_counts_is_precise_at_any_precision(make, dtype):
+    """In half precision 2,048 + 1 is 2,048, and a hundredth of a batch is lost in an average."""
+    bottleneck = make(dtype)
+    bottleneck.build((None, 3))
+    wide = "float64" if dtype == "float64" else "float32"
+    steps = isinstance(bottleneck, ScheduledBottleneck)
+    counted = bottleneck.steps if steps else bottleneck.counts
+    assert counted.dtype == wide
+    counted.assign(ops.full(counted.shape, 4096.0))
+    features = tf.constant(_features(8, 3), bottleneck.compute_dtype)
+    train = tf.function(lambda x: drawn_in_training(bottleneck, x).terms)  # numbers are tensors
+    terms = train(features)
+    assert all(np.isfinite(np.asarray(value, "float64")).all() for value in terms.values())
+    if steps:
+        assert float(counted) == 4097.0
+    else:
+        assert float(ops.sum(counted)) == pytest.approx(0.99 * 4 * 4096, rel=3e-3)
 
 
 def test_features_of_another_size_are_mapped_place_by_place():
@@ -424,13 +484,17 @@ def _last_loss(name, **compiled):
 
 
 def test_replicas_keep_one_codebook():
-    """Averaged or trained, revived at places of one replica, even where another has no rows."""
+    """Averaged or trained, revived at places of one replica, even where another has no rows.
+
+    Two replicas make the averages that one makes of the same batches.
+    """
     code = """
 import keras, numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import autoencoders
 from autoencoders import layers, networks
+from tests.checks import drawn_in_training
 x = np.random.default_rng(0).normal(size=(33, 6)).astype("float32")
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for bottleneck in (
@@ -448,6 +512,26 @@ for bottleneck in (
     for variable in model.bottleneck.variables:
         first, second = (part.numpy() for part in variable.value.values)
         np.testing.assert_array_equal(first, second, err_msg=variable.name)
+def averages(scope, batch):
+    with scope:
+        quantizer = layers.VectorQuantizer(4, 6, decay=0.5, revive=None)
+        quantizer.build((None, 6))
+    quantizer.codebook.assign(x[:4])
+    quantizer.sums.assign(x[:4])
+    for rows in np.split(x[:32], 2):
+        strategy.run(drawn_in_training, args=(quantizer, batch(rows)))
+    return [np.asarray(variable) for variable in (quantizer.counts, quantizer.codebook)]
+def halves(rows):
+    parts = np.split(rows, 2)
+    return strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(parts[context.replica_id_in_sync_group])
+    )
+together = averages(strategy.scope(), halves)
+strategy = tf.distribute.get_strategy()  # from here on one replica alone
+alone = averages(strategy.scope(), tf.constant)
+assert alone[0].sum() == 0.25 * 4 + 0.75 * 16
+for ours, theirs in zip(together, alone):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -411,6 +411,7 @@ import keras, numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import autoencoders
+from autoencoders.training import step
 x = np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
 def train():
     keras.utils.set_random_seed(0)
@@ -444,6 +445,26 @@ anneal = autoencoders.callbacks.Anneal("bottleneck.beta", steps, "step", begin=3
 vae.fit(odd, batch_size=16, callbacks=[anneal], verbose=0)
 assert vae.bottleneck.steps.numpy() == 3, vae.bottleneck.steps
 assert vae.bottleneck.beta == steps(2), vae.bottleneck.beta
+# A phase that a batch does not concern on any replica leaves all as it is, momentum or not.
+with strategy.scope():
+    weight, optimizer = keras.Variable(1.0), keras.optimizers.Adam(0.1)
+    optimizer.build([weight])
+phase = step.Phase(
+    "p", lambda batch, _: {"p": weight * batch.x}, ("p",), [weight],
+    concerns=lambda batch: keras.ops.any(batch.x > 0),
+)
+@tf.function
+def train_on(x):
+    strategy.run(lambda x: step.train([phase], {"p": optimizer}, step.Batch(x, x)), args=(x,))
+def on_replicas(*values):
+    return strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant([values[context.replica_id_in_sync_group]])
+    )
+seen = []
+for values in ((0.0, 0.0), (0.0, 1.0), (0.0, 0.0), (2.0, 1.0)):
+    train_on(on_replicas(*values))
+    seen.append((int(optimizer.iterations.numpy()), round(float(weight.numpy()), 5)))
+assert seen[0] == (0, 1.0) and seen[1] == seen[2] == (1, 0.9) and seen[3][0] == 2, seen
 np.testing.assert_allclose(plain, mirrored, rtol=1e-5)
 for a, b in zip(weights, others):
     np.testing.assert_allclose(a, b, atol=1e-6)

@@ -277,12 +277,26 @@ class Autoencoder(Declared, PhasedModel):
             )
         super().save(filepath, *args, **kwargs)
 
-    def export(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.export`; the exported function gives the reconstruction."""
+    def export(
+        self,
+        filepath: str | Path,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As `keras.Model.export`; the exported function gives the reconstruction.
+
+        It takes what `call` takes: where a model needs labels, a pair of rows and labels.
+        """
         self.ensure_built()
         self(self._example())  # Keras exports only a model that has been called.
+        if input_signature is None and self.needs_labels:
+            rows = keras.InputSpec(shape=(None, *self._row_shape), dtype=self.input_dtype, name="x")
+            labels = keras.InputSpec(shape=(None,), dtype="int32", name="labels")
+            input_signature = [(rows, labels)]
         with constants():
-            return super().export(*args, **kwargs)
+            return super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_build_config(self) -> dict[str, Any] | None:
         """What `build` needs, the fitted density, and what is known of the weights."""

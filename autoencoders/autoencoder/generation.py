@@ -13,7 +13,7 @@ from keras import ops
 from numpy.typing import ArrayLike
 
 from autoencoders import priors
-from autoencoders.autoencoder.inference import to_numpy
+from autoencoders.autoencoder.inference import check_values, to_numpy
 from autoencoders.distributions.pixelcnn import PixelCNN
 from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.distributions.priors import Prior, described
@@ -58,6 +58,7 @@ def fit_prior(
     """
     if self.labels is not None and not self.needs_labels:
         raise ValueError(f"{self.name!r} has a prior over classes and styles: it needs no other.")
+    check_values(self, "fit_prior", x, validation_data)
     discrete = self.num_codes is not None
     seed = 0 if seed is None else int(seed)
 
@@ -160,6 +161,7 @@ def interpolate(self: Autoencoder, a: ArrayLike, b: ArrayLike, steps: int = 9) -
     Returns:
         NumPy array `(steps, *input_shape)`.
     """
+    check_values(self, "interpolate", a, b)
     ends = np.stack([a, b])
     start, end = self.encode(ends)
     weight = np.linspace(0.0, 1.0, steps, dtype=start.dtype).reshape(-1, *[1] * start.ndim)
@@ -197,6 +199,7 @@ def perturb(
         raise ValueError(f"`variance` must be 0 or more, got {variance}.")
     if samples < 1:
         raise ValueError(f"`samples` must be 1 or more, got {samples}.")
+    check_values(self, "perturb", x)
     x = tuple(x) if self.needs_labels else x
     if self.posterior_family is DiagonalGaussian:
         centre, log_variance = self.posterior(x)

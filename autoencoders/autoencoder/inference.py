@@ -17,6 +17,7 @@ from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.layers.encoding import Inputs
 from autoencoders.networks import SequenceDecoder
 from autoencoders.training.expectation import Expectation
+from autoencoders.training.row_runner import has_values
 from autoencoders.types import Data, Tensor
 
 if TYPE_CHECKING:
@@ -83,18 +84,18 @@ def decode_codes(self: Autoencoder, latent: Tensor, steps: int | None = None) ->
 
 def reconstruction_error(
     self: Autoencoder, x: Data, *, per_feature: bool = False, batch_size: int | None = None
-) -> np.ndarray:
+) -> np.ndarray | Tensor:
     """How badly each row is reconstructed; high for what the model has not learnt.
 
     Args:
-        x: Array `(n, *input_shape)`.
+        x: Array or tensor `(n, *input_shape)`; or a symbolic tensor, within a Functional model.
         per_feature: Return the squared error of every feature rather than their mean.
         batch_size: The most rows computed at once; it bounds memory.
 
     Returns:
-        NumPy array: the mean squared error over the features (but those of padding), `(n,)`, or
-        the squared errors, `(n, *input_shape)`. A row's error does not depend on which other
-        rows are in x.
+        NumPy array (for a symbolic tensor, such a tensor): the mean squared error over the features
+        (but those of padding), `(n,)`, or the squared errors, `(n, *input_shape)`. A row's error
+        does not depend on which other rows are in x.
 
     Raises:
         ValueError: NaN, wrong shape or wrong dtype.
@@ -105,11 +106,11 @@ def reconstruction_error(
 
     def error(inputs):
         errors = squared_error(inputs)
-        errors = ops.reshape(errors, (ops.shape(errors)[0], -1))
+        features = tuple(range(1, len(errors.shape)))
         if inputs.mask is None:
-            return ops.mean(errors, axis=-1)
+            return ops.mean(errors, axis=features)
         steps = ops.sum(ops.cast(inputs.mask, errors.dtype), axis=-1)  # Padding has no error.
-        return ops.divide_no_nan(ops.sum(errors, axis=-1), steps * self._row_shape[-1])
+        return ops.divide_no_nan(ops.sum(errors, axis=features), steps * self._row_shape[-1])
 
     function = squared_error if per_feature else error
     x = keras.tree.map_structure(to_numpy, x)
@@ -166,5 +167,15 @@ def indices(self: Autoencoder, inputs: Inputs) -> Tensor:
 
 
 def to_numpy(x: Data) -> Any:
-    """An array as it is, a tensor as an array."""
-    return ops.convert_to_numpy(x) if ops.is_tensor(x) else x
+    """An array as it is, a tensor as an array, if it has values."""
+    return ops.convert_to_numpy(x) if ops.is_tensor(x) and has_values(x) else x
+
+
+def check_values(self: Autoencoder, method: str, *given: Any) -> None:
+    """Raise a ValueError for symbolic tensors, which a method cannot do with."""
+    if not all(has_values(part) for part in keras.tree.flatten(given)):
+        raise ValueError(
+            f"`{method}` of {self.name!r} needs rows that have values: call it with NumPy arrays, "
+            "outside `tf.function`. In a Functional model and in `tf.function` the model itself, "
+            "`encode`, `posterior`, `decode` and `reconstruction_error` may be called."
+        )

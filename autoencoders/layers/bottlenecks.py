@@ -195,10 +195,29 @@ class ClassAndStyle(Declared, Bottleneck):
         return (features_shape[0], self.num_classes + self.latent_dim)
 
 
-def _strategy_scope(layer):
-    """The scope of the distribution strategy that the layer's other variables were made in."""
+def counting_dtype(layer: keras.layers.Layer) -> str:
+    """The type of what a layer counts or averages over many steps: single precision at least.
+
+    In half precision a count of steps would stay at 2,048, and a moving average would soon stop.
+    """
+    return keras.backend.result_type(layer.variable_dtype, "float32")
+
+
+def replicas(layer: keras.layers.Layer) -> int:
+    """How many replicas of the layer train, each on a part of the batch."""
+    strategy = _strategy(layer)
+    return 1 if strategy is None else strategy.num_replicas_in_sync
+
+
+def _strategy(layer):
+    """The distribution strategy that the layer's variables were made in; None without one."""
     strategies = (getattr(v.value, "distribute_strategy", None) for v in layer.variables)
-    strategy = next(strategies, None)
+    return next(strategies, None)
+
+
+def _strategy_scope(layer):
+    """The scope of that strategy, for the layer's other variables."""
+    strategy = _strategy(layer)
     return nullcontext() if strategy is None else strategy.scope()
 
 

@@ -8,7 +8,7 @@ from keras import ops
 from autoencoders import draws
 from autoencoders.arguments import Declared, Derived, Number, Structure, fixed, is_on
 from autoencoders.checks import positive_integer
-from autoencoders.layers.bottlenecks import Bottleneck
+from autoencoders.layers.bottlenecks import Bottleneck, counting_dtype, replicas
 from autoencoders.layers.encoding import Drawn, Encoding
 from autoencoders.serialization import PACKAGE
 from autoencoders.types import Shape, Tensor
@@ -88,9 +88,8 @@ class VectorQuantizer(Declared, Bottleneck):
     def _keep_counts(self):
         averaged = self.decay is not None
         counted = {"trainable": False, "autocast": False, "aggregation": "mean"}
-        shape = (self.num_codes,)
-        needed = averaged or bool(self.revive)
-        self.keep_weight("counts", needed, shape=shape, initializer="ones", **counted)
+        kind = {"shape": (self.num_codes,), "initializer": "ones", "dtype": counting_dtype(self)}
+        self.keep_weight("counts", averaged or bool(self.revive), **kind, **counted)
 
     @Derived
     def _fresh(self):
@@ -111,8 +110,8 @@ class VectorQuantizer(Declared, Bottleneck):
             self.projection.build(features_shape)
         averaged = self.decay is not None
         shape = (self.num_codes, self.code_dim)
-        # Each replica draws places of its own, and all take the first replica's codebook. What the
-        # replicas count is averaged, as if it were one batch.
+        # Each replica draws places of its own, and all take the first replica's codebook. The
+        # averages are those of all the replicas' batches together.
         self.codebook = self.add_weight(
             shape=shape,
             initializer="random_uniform",
@@ -125,7 +124,8 @@ class VectorQuantizer(Declared, Bottleneck):
         if averaged:
             self.sums = self.add_weight(
                 shape=shape,
-                initializer=lambda *_, **__: ops.copy(self.codebook),
+                initializer=lambda *_, dtype, **__: ops.cast(ops.copy(self.codebook), dtype),
+                dtype=counting_dtype(self),
                 trainable=False,
                 autocast=False,
                 aggregation="mean",
@@ -173,20 +173,22 @@ class VectorQuantizer(Declared, Bottleneck):
         codebook = ops.convert_to_tensor(self.codebook)
         products = ops.matmul(z, ops.transpose(codebook))
         distances = ops.sum(ops.square(codebook), axis=-1) - 2.0 * products
-        return ops.argmin(distances, axis=-1)
+        return place_of_largest(-distances)
 
     def advance(self, encoding: Encoding) -> None:
         """Update the moving averages by a batch, and the codebook that they make."""
         z, indices, counts = encoding.drawn.state
         if self.counts is None:
             return
-        counts = ops.cast(counts, self.counts.dtype)
-        decay = _USE_DECAY if self.decay is None else self.decay
+        decay = self._counting(_USE_DECAY if self.decay is None else self.decay)
+        # Of what each replica assigns all get the mean, in which the batch of each is to count in
+        # full.
+        fresh = self._counting(self._fresh) * replicas(self)
         z, indices = ops.reshape(z, (-1, self.code_dim)), ops.reshape(indices, (-1,))
-        self.counts.assign(decay * self.counts + self._fresh * counts)
+        self.counts.assign(decay * self.counts + fresh * self._counting(counts))
         if self.decay is not None:
-            sums = ops.segment_sum(z, indices, num_segments=self.num_codes)
-            self.sums.assign(decay * self.sums + self._fresh * sums)
+            sums = ops.segment_sum(self._counting(z), indices, num_segments=self.num_codes)
+            self.sums.assign(decay * self.sums + fresh * sums)
             total = ops.sum(self.counts)
             share = (self.counts + _SMOOTHING) / (total + self.num_codes * _SMOOTHING)
             self.codebook.assign(self.sums / (share * total)[:, None])
@@ -195,7 +197,7 @@ class VectorQuantizer(Declared, Bottleneck):
 
     def _revive(self, z):
         even = ops.mean(self.counts)
-        dead = self.counts < self.revive * even
+        dead = self.counts < self._counting(self.revive) * even
         rows = ops.shape(z)[0]
         places = draws.uniform((self.num_codes,), seed=self.seed_generator)
         places = ops.cast(places * ops.cast(rows, places.dtype), "int32")
@@ -203,8 +205,13 @@ class VectorQuantizer(Declared, Bottleneck):
         drawn = ops.take(z, ops.minimum(places, ops.maximum(rows - 1, 0)), axis=0)
         self.codebook.assign(ops.where(dead[:, None], drawn, self.codebook))
         if self.decay is not None:
-            self.sums.assign(ops.where(dead[:, None], even * self.codebook, self.sums))
+            codebook = self._counting(self.codebook)
+            self.sums.assign(ops.where(dead[:, None], even * codebook, self.sums))
         self.counts.assign(ops.where(dead, even, self.counts))
+
+    def _counting(self, value):
+        """A value in the precision of the moving averages."""
+        return ops.convert_to_tensor(value, dtype=self.counts.dtype)
 
     def compute_output_shape(self, features_shape: Shape) -> Shape:
         """`(batch, ..., code_dim)`."""
@@ -220,6 +227,16 @@ def _squared_distance(a, b):
     """‖a − b‖², summed over places: one value per row."""
     squares = ops.square(a - b)
     return ops.sum(ops.reshape(squares, (ops.shape(squares)[0], -1)), axis=-1)
+
+
+def place_of_largest(values: Tensor) -> Tensor:
+    """Where along the last axis the largest value is, of several the first: `(..., n)` to `(...)`.
+
+    Keras's `argmax` gives the same, more slowly and by an operation that ONNX does not have. The
+    values are laid out as rows, because converters to ONNX confuse the axes of a larger `top_k`.
+    """
+    rows = ops.reshape(values, (-1, values.shape[-1]))
+    return ops.reshape(ops.top_k(rows, 1)[1], (-1, *ops.shape(values)[1:-1]))
 
 
 def count(indices: Tensor, num_codes: int) -> Tensor:

@@ -9,7 +9,12 @@ from autoencoders.arguments import Derived, Number, Structure, Switch
 from autoencoders.checks import not_negative, positive_integer, positive_integer_or_none
 from autoencoders.distributions.posteriors import Categorical
 from autoencoders.distributions.priors import UniformCodes
-from autoencoders.layers.codebook import count, perplexity, straight_through
+from autoencoders.layers.codebook import (
+    count,
+    perplexity,
+    place_of_largest,
+    straight_through,
+)
 from autoencoders.layers.encoding import Drawn
 from autoencoders.layers.schedule import ScheduledBottleneck
 from autoencoders.serialization import PACKAGE
@@ -129,7 +134,7 @@ class GumbelSoftmax(ScheduledBottleneck):
         a classifier of the codes, they have the gradient of their mean.
         """
         logits = self.logits(features)
-        code = self.lookup(ops.argmax(logits, axis=-1))
+        code = self.lookup(place_of_largest(logits))
         return straight_through(code, self._mix(ops.softmax(logits))) if training else code
 
     def logits(self, features: Tensor) -> Tensor:
@@ -143,7 +148,7 @@ class GumbelSoftmax(ScheduledBottleneck):
 
     def indices(self, features: Tensor) -> Tensor:
         """Which codes are the most probable, integers `(batch, ...)`."""
-        return ops.argmax(self.logits(features), axis=-1)
+        return place_of_largest(self.logits(features))
 
     def lookup(self, indices: Tensor) -> Tensor:
         """The codes of these numbers: `(batch, ...)` to `(batch, ..., code_dim)`."""
@@ -156,7 +161,7 @@ class GumbelSoftmax(ScheduledBottleneck):
         posterior = self.posterior(features)
         code = self._relaxed(posterior) if training else self._sample(posterior)
         kl = self.beta * self.progress(self.warm_up, training) * posterior.kl()
-        counts = count(ops.argmax(posterior.logits, axis=-1), self.num_codes)
+        counts = count(place_of_largest(posterior.logits), self.num_codes)
         return Drawn(code, {"kl_loss": kl, "perplexity": perplexity(counts)}, posterior)
 
     def _sample(self, posterior):
@@ -165,7 +170,7 @@ class GumbelSoftmax(ScheduledBottleneck):
     def _relaxed(self, posterior):
         sample = posterior.relaxed_sample(self.seed_generator, self.current_temperature())
         if self.straight_through:
-            category = ops.argmax(sample, axis=-1)
+            category = place_of_largest(sample)
             hard = ops.one_hot(category, self.num_codes, dtype=sample.dtype)
             sample = straight_through(hard, sample)
         return self._mix(sample)

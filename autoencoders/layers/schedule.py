@@ -5,7 +5,7 @@ from typing import Any
 from keras import ops
 
 from autoencoders.arguments import Declared
-from autoencoders.layers.bottlenecks import Bottleneck
+from autoencoders.layers.bottlenecks import Bottleneck, counting_dtype
 from autoencoders.layers.encoding import Encoding
 from autoencoders.types import Tensor
 
@@ -31,7 +31,8 @@ class ScheduledBottleneck(Declared, Bottleneck):
     def build_schedule(self) -> None:
         """Create the weight that counts, if a schedule needs it."""
         counted = {"trainable": False, "autocast": False, "aggregation": "only_first_replica"}
-        self.keep_weight("steps", self.schedule_steps > 0, shape=(), initializer="zeros", **counted)
+        kind = {"shape": (), "initializer": "zeros", "dtype": counting_dtype(self)}
+        self.keep_weight("steps", self.schedule_steps > 0, **kind, **counted)
 
     def turned(self, name: str) -> None:
         """Begin to count where the first schedule is given, and stop where the last is taken."""
@@ -47,4 +48,4 @@ class ScheduledBottleneck(Declared, Bottleneck):
         """How much of so many training steps is over, from 0 to 1; in evaluation all."""
         if not (steps and training):
             return 1.0
-        return ops.minimum(self.steps / steps, 1.0)
+        return ops.cast(ops.minimum(self.steps / steps, 1.0), self.variable_dtype)

@@ -8,6 +8,7 @@ of a shape, and it is one in which all places are alike.
 from collections.abc import Callable, Hashable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -95,6 +96,14 @@ class RowRunner(Graphs):
             for result, part in zip(results, parts, strict=True):
                 result[start:stop] = part[: stop - start]
         return tf.nest.pack_sequence_as(outputs, results)
+
+
+def has_values(x: Any) -> bool:
+    """Whether there are numbers in x, as there are not while a model or a program is put together.
+
+    Those are Keras's symbolic tensors, and the tensors of a function that TensorFlow traces.
+    """
+    return not (isinstance(x, keras.KerasTensor) or tf.is_symbolic_tensor(x))
 
 
 def _padded(rows, size):

@@ -68,6 +68,10 @@ class Phase(NamedTuple):
     `loss(batch, training)` returns a dict with the names in `terms` and in `measures`; each value
     is a scalar, or one value per row, which is weighted by the sample weights and averaged. The
     terms add up to the loss; the measures are logged beside them.
+
+    `concerns(batch)`, where there is one, says whether the batch holds anything for the phase, as a
+    boolean scalar: a batch that does not leaves the variables and the optimizer as they are. A loss
+    of 0 alone would not do that, as an optimizer with momentum goes on moving.
     """
 
     name: str
@@ -75,6 +79,7 @@ class Phase(NamedTuple):
     terms: tuple[str, ...]
     variables: list[keras.Variable]
     measures: tuple[str, ...] = ()
+    concerns: Callable[[Batch], Tensor] | None = None
 
     @property
     def logged(self) -> tuple[str, ...]:
@@ -112,10 +117,34 @@ def _apply_gradient(phase, optimizer, batch):
         values = _values(phase, batch, training=True)
         # Gradients are summed over replicas, so that each contributes its share of the mean.
         loss = optimizer.scale_loss(total(phase, values) / replicas())
-    if variables:  # All may be frozen. Optimizers may override `apply_gradients`, as in Keras.
-        gradients = tape.gradient(loss, variables)
+    if not variables:  # All may be frozen.
+        return values
+    gradients = tape.gradient(loss, variables)
+    if phase.concerns is None:
+        # Optimizers may override `apply_gradients`, as in Keras.
         optimizer.apply_gradients(zip(gradients, phase.variables, strict=True))
+    else:
+        _apply_if(phase.concerns(batch), optimizer, gradients, phase.variables)
     return values
+
+
+def _apply_if(concerned, optimizer, gradients, variables):
+    """Apply gradients if any replica's part of the batch concerns the phase."""
+
+    def update(gradients):
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+    def together(strategy, concerned, gradients):
+        """What all replicas do at once, as no optimizer may apply gradients in a branch of one."""
+        counts = strategy.reduce(tf.distribute.ReduceOp.SUM, concerned, axis=None)
+        in_each = strategy.extended.call_for_each_replica
+        tf.cond(counts > 0, lambda: in_each(update, args=(gradients,)), lambda: None)
+
+    if replicas() == 1:
+        tf.cond(concerned, lambda: update(gradients), lambda: None)
+    else:
+        context = tf.distribute.get_replica_context()
+        context.merge_call(together, args=(tf.cast(concerned, tf.int32), gradients))
 
 
 def evaluate(phases: list[Phase], batch: Batch) -> dict[str, Tensor]:

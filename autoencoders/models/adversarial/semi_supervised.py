@@ -82,8 +82,13 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
         *others, generator = super().phases
         terms = ("style_generator_loss", "class_generator_loss")
         classifier = [*self.encoder.trainable_variables, *self.bottleneck.logit.trainable_variables]
+        terms_of_class = ("classification_loss",)
         supervised = Phase(
-            "classification", self.classification_phase, ("classification_loss",), classifier
+            "classification",
+            self.classification_phase,
+            terms_of_class,
+            classifier,
+            concerns=_has_labelled_rows,
         )
         return [*others, generator._replace(terms=terms), supervised]
 
@@ -173,6 +178,13 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
         return np.concatenate([np.eye(self.bottleneck.num_classes)[labels], style], axis=1).astype(
             style.dtype
         )
+
+
+def _has_labelled_rows(batch):
+    labelled = batch.labels >= 0
+    if batch.sample_weight is not None:
+        labelled = labelled & (ops.reshape(batch.sample_weight, (-1,)) != 0)
+    return ops.any(labelled)
 
 
 @register

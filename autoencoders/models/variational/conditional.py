@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from autoencoders import layers, losses
 from autoencoders.arguments import Structure
 from autoencoders.autoencoder import Autoencoder
+from autoencoders.autoencoder.inference import check_values
 from autoencoders.layers.encoding import Inputs
 from autoencoders.networks import Architecture
 from autoencoders.registry import register
@@ -111,6 +112,7 @@ class ConditionalAutoencoder(Autoencoder):
         Returns:
             NumPy array `(steps, *input_shape)`.
         """
+        check_values(self, "interpolate", a, b)
         rows, labels = zip(a, b, strict=True)
         labels = np.asarray(labels)
         ends = self.encode((np.stack(rows), labels))
