@@ -82,7 +82,8 @@ class Card(TypedDict):
         network: The name of a `networks.Architecture`; None for a builder that makes its own.
         family: What `list_models(family=...)` goes by.
         description: A sentence.
-        paper: Title, authors, year and the like.
+        paper: Title, authors, year and the like; `differs`, a list of sentences, where the model
+            here is not the paper's.
         kwargs: The arguments of builder and network.
         recipe: How it is trained.
         weights: What is known of the pretrained weights of each tag.

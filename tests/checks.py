@@ -101,23 +101,12 @@ def check_config(model, data):
 
 
 def check_calls(model, data):
-    """A call, even one as in training, only draws: no weight, count or codebook moves.
-
-    What is asked about rows can also be asked within a Functional model.
-    """
+    """A call, even one as in training, only draws: no weight, count or codebook moves."""
     given = _tensors(data.given)
     before = [(v, v.numpy()) for v in model.variables if v.name != "seed_generator_state"]
     assert model(given, training=True).shape == data.x.shape
     for variable, old in before:
         np.testing.assert_array_equal(variable, old, err_msg=variable.path)
-    symbolic = keras.tree.map_structure(
-        lambda part: keras.Input(part.shape[1:], dtype=part.dtype.name), given
-    )
-    asked = keras.Model(symbolic, [model.encode(symbolic), model.reconstruction_error(symbolic)])
-    codes, errors = asked(given)
-    np.testing.assert_allclose(codes, model.encode(given), rtol=1e-4, atol=1e-5)
-    by_hand = np.square(data.x - model(given).numpy()).reshape(len(data.x), -1).mean(axis=1)
-    np.testing.assert_allclose(errors, by_hand, rtol=1e-4, atol=1e-6)
 
 
 def check_round_trip(name, folder):

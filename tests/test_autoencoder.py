@@ -203,6 +203,25 @@ def test_a_model_that_needs_labels_is_exported_with_them(x, tmp_path):
     assert np.abs(served.serve((x, (labels + 1) % 10)) - expected).max() > 1e-4
 
 
+# Keras cannot know that the layers in the encoder do get the mask.
+@pytest.mark.filterwarnings("ignore:(?s).*was passed an input with a mask:UserWarning")
+@pytest.mark.parametrize("name", ["vae_mlp", "cvae_mlp", "vq_vae_mlp", "ae_rnn"])
+def test_what_is_asked_about_rows_can_be_asked_in_a_functional_model(name):
+    sizes = {"hidden_units": (4,)} if name.endswith("mlp") else {"units": (4,), "mask_value": -1.0}
+    shape = (6,) if name.endswith("mlp") else (None, 2)
+    model = autoencoders.get(name, input_shape=shape, latent_dim=2, **sizes)
+    rows = RNG.uniform(size=(5, *(size or 7 for size in shape))).astype("float32")
+    if shape[0] is None:
+        rows[2:, 4:] = -1.0
+    symbolic, given = keras.Input(shape), rows
+    if model.needs_labels:
+        symbolic, given = (symbolic, keras.Input((), dtype="int32")), (rows, np.arange(5))
+    asked = keras.Model(symbolic, [model.encode(symbolic), model.reconstruction_error(symbolic)])
+    codes, errors = asked(keras.tree.map_structure(tf.constant, given))
+    np.testing.assert_allclose(codes, model.encode(given), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(errors, model.reconstruction_error(given), rtol=1e-4)
+
+
 def test_what_needs_values_says_so_of_symbolic_tensors(model):
     symbolic = keras.Input((6,))
     for ask in (

@@ -127,6 +127,7 @@ def test_cards_are_data_and_complete():
             *("kwargs", "recipe", "weights"),
         }, name
         assert {"title", "authors", "year"} <= set(card["paper"]), name
+        assert all(sentence.endswith(".") for sentence in card["paper"].get("differs", [])), name
         assert {"dataset", "optimizer", "batch_size", "epochs", "seed"} <= set(card["recipe"]), name
         registry.builder(name)
         assert card["recipe"]["dataset"] in datasets.__all__, name

@@ -50,6 +50,8 @@ def _print(title: str, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k}={v}" for k, v in value.items())
+        elif key == "differs":
+            value = " ".join(value)
         table.add_row(key, f"{value:.4g}" if isinstance(value, float) else str(value))
     console.print(f"[italic]{escape(title)}[/italic]")
     console.print(table)

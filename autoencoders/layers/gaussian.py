@@ -41,7 +41,7 @@ class GaussianBottleneck(ScheduledBottleneck):
             fewer saves nothing (Kingma et al. 2016, arXiv:1606.04934, the paper's λ).
         capacity: In place of the KL, its distance from a capacity that grows linearly from 0 to
             this many nats in `capacity_steps` training steps: beta · |KL − C| (Burgess et al. 2018,
-            arXiv:1804.03599). Evaluation has the whole capacity.
+            arXiv:1804.03599), for each row. Evaluation has the whole capacity.
         capacity_steps: See `capacity`.
         seed: Integer, for a fixed sequence of samples.
     """

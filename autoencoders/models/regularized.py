@@ -2,8 +2,11 @@
 
 Loss: the mean squared error between input and reconstruction, as Keras scales it, plus
 
-- `activity_loss`: l1 · Σ|z| + l2 · Σz² of a row's code units (`sparse_ae`): an L1 norm as in
-  Ranzato et al., "Efficient learning of sparse representations" (NIPS 2006);
+- `activity_loss`: l1 · Σ|z| + l2 · Σz² of a row's code units (`sparse_ae`). Sparse codes as in
+  Ranzato et al., "Efficient learning of sparse representations" (NIPS 2006), who have no L1 norm
+  but a logistic function of each unit's history. The weight of `sparse_mlp` is that of Chollet,
+  "Building autoencoders in Keras" (blog.keras.io, 2016); that of `l2_mlp` is the weight decay in
+  the exercise to Ng's notes;
 - `sparsity_loss`: weight · Σ_j KL(ρ ‖ ρ̂_j), with ρ̂_j the mean activation of code unit j in the
   batch (`kl_sparse_ae`): Ng, "Sparse autoencoder" (CS294A lecture notes, 2011);
 - nothing, but only the k largest code units pass (`k_sparse_ae`): Makhzani & Frey, "k-Sparse

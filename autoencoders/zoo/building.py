@@ -70,10 +70,10 @@ def info(name: str) -> registry.Info:
 
     Returns:
         `builder` and `network` (by which the model is made), `family`, `description`,
-        `paper`, `kwargs` (the arguments of both), `arguments` (what each of them does),
-        `recipe` (dataset, optimizer, batch size, epochs, seed; `pretraining` for stacked models)
-        and `weights` (by tag: file, sha256, size, dataset, arguments, recipe, and figures measured
-        on the test set).
+        `paper` (`differs` says where the model here is not the paper's), `kwargs` (the arguments
+        of both), `arguments` (what each of them does), `recipe` (dataset, optimizer, batch size,
+        epochs, seed; `pretraining` for stacked models) and `weights` (by tag: file, sha256, size,
+        dataset, arguments, recipe, and figures measured on the test set).
 
     Raises:
         ValueError: no model has that name; the message suggests the nearest.

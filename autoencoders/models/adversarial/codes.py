@@ -8,6 +8,8 @@ its generator, learns to fool it. Losses, each with an optimizer of its own:
 - `reconstruction_loss`: mean squared error, for encoder and decoder;
 - `discriminator_loss`: −½ E_p(z)[log D(z)] − ½ E_x[log(1 − D(E(x)))], for the discriminator;
 - `generator_loss`: −E_x[log D(E(x))], for the encoder (the non-saturating form).
+
+The normal prior has a deviation of 1, where replications of the paper's appendix A.1 have 5.
 """
 
 from typing import Any

@@ -5,6 +5,11 @@ metric" (2016, arXiv:1512.09300). `reconstruction_loss` is the squared error of 
 features, ½ ‖D_l(x) − D_l(x̂)‖², which with `kl_loss` trains the encoder; `similarity_loss`, gamma
 times it, and `generator_loss` train the decoder; `discriminator_loss` the discriminator, which is
 to tell rows from reconstructions and from decoded draws of the prior.
+
+In two things the paper is another: its decoder minimises log(1 − D) in place of −log D, and its
+features are of an inner layer (in the authors' code,
+https://github.com/andersbll/autoencoding_beyond_pixels, the third strided convolution), where
+`networks.conv_discriminator` gives those of the last hidden layer, normalised for each row.
 """
 
 from typing import Any

@@ -1,7 +1,9 @@
 """FactorVAE: −ELBO + gamma · total correlation, estimated by a discriminator.
 
 The discriminator is trained in a phase of its own (`discriminator_loss`). Kim & Mnih,
-"Disentangling by factorising" (2018, arXiv:1802.05983).
+"Disentangling by factorising" (2018, arXiv:1802.05983). The paper's discriminator has six layers of
+1,000 units, and Adam's rate is 0.0001 for both networks; the cards have smaller discriminators, and
+0.001 for the model.
 """
 
 from typing import Any

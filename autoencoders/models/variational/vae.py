@@ -14,9 +14,11 @@ The first term is computed by the likelihood (`losses`), which
 These models differ in their arguments alone:
 
 - β-VAE (`beta_vae_*`): beta · KL. Higgins et al., "beta-VAE" (ICLR 2017); with `capacity`,
-  beta · |KL − C|: Burgess et al. (2018, arXiv:1804.03599);
+  beta · |KL − C|: Burgess et al. (2018, arXiv:1804.03599), taken for each row, where
+  `disentanglement_lib` (Locatello et al. 2019, arXiv:1811.12359) has the batch's mean KL;
 - β-TCVAE (`beta_tcvae_*`): the KL as `mutual_information_loss` + beta · total correlation
-  (`total_correlation_loss`) + `dimension_wise_kl_loss`. Chen et al. (2018, arXiv:1802.04942);
+  (`total_correlation_loss`) + `dimension_wise_kl_loss`. Chen et al. (2018, arXiv:1802.04942), whose
+  code (https://github.com/rtqichen/beta-tcvae) trains for 50 epochs in batches of 2,048 rows;
 - InfoVAE (`info_vae_*`): (1 − α) KL + (α + λ − 1) MMD (`mmd_loss`): `beta` and `mmd` here. Zhao,
   Song & Ermon (2017, arXiv:1706.02262);
 - DIP-VAE (`dip_vae_*`): −ELBO + `dip_loss`, the distance of the codes' covariance from the

@@ -1,7 +1,9 @@
 """The VampPrior: a mixture of posteriors at learned inputs is the prior.
 
 The KL is that of the drawn samples. Tomczak & Welling, "VAE with a VampPrior" (2018,
-arXiv:1705.07120).
+arXiv:1705.07120). The pseudo-inputs start evenly spread over the range of the data; in the authors'
+code (https://github.com/jmtomczak/vae_vampprior) they start close to each other, or at training
+rows.
 """
 
 import numpy as np
