@@ -15,7 +15,7 @@ from autoencoders.distributions.priors import described
 from autoencoders.layers import Bottleneck, Penalty
 from autoencoders.networks import tie
 from autoencoders.serialization import PACKAGE
-from autoencoders.training import evidence, state
+from autoencoders.training import evidence, frozen, state
 from autoencoders.training.expectation import Expectation
 from autoencoders.training.phased_model import PhasedModel
 from autoencoders.training.row_runner import RowRunner
@@ -299,21 +299,23 @@ class Autoencoder(Declared, PhasedModel):
             return super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """What `build` needs, the fitted density, and what is known of the weights."""
+        """What `build` needs, the fitted density, what is known of the weights, what is frozen."""
         config = super().get_build_config()
         if config is None or not self.built:
             return config
         if self._fitted_prior is not None:
             prior = keras.saving.serialize_keras_object(self._fitted_prior)
             config = {**config, "fitted_prior": prior}
-        return {**config, "training": evidence.to_config(self)}
+        return {**config, "training": evidence.to_config(self), **frozen.to_config(self)}
 
     def build_from_config(self, config: dict[str, Any] | None) -> None:
         """The inverse of `get_build_config`."""
         config = dict(config or {})
         prior, training = config.pop("fitted_prior", None), config.pop("training", None)
         pretrained = config.pop("pretrained", False)  # as earlier files have it
+        frozen_layers = config.pop("frozen", ())
         super().build_from_config(config)
+        frozen.from_config(self, frozen_layers)
         if prior is not None:
             self._keep_prior(keras.saving.deserialize_keras_object(prior))
         if training is not None:

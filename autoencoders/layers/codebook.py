@@ -176,7 +176,12 @@ class VectorQuantizer(Declared, Bottleneck):
         return place_of_largest(-distances)
 
     def advance(self, encoding: Encoding) -> None:
-        """Update the moving averages by a batch, and the codebook that they make."""
+        """Update the moving averages by a batch, and the codebook that they make.
+
+        A frozen codebook (`trainable = False`) stays as it is.
+        """
+        if not self.trainable:
+            return
         z, indices, counts = encoding.drawn.state
         if self.counts is None:
             return

@@ -13,6 +13,7 @@ import keras
 
 from autoencoders import registry
 from autoencoders.training import sources, weight_decay
+from autoencoders.training.frozen import AsCompiled
 from autoencoders.training.loss_terms import LossTrackers
 from autoencoders.types import Data
 
@@ -118,6 +119,7 @@ def prepare(self: PhasedModel) -> None:
         if not self.phase_optimizers[phase.name].built:
             self.phase_optimizers[phase.name].build(phase.variables)
     self._trackers = LossTrackers(_logged(self))
+    self._as_compiled = AsCompiled(self)
 
 
 def follow_settings(self: PhasedModel) -> None:

@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from autoencoders import losses
-from autoencoders.training import compiling, evidence, keras_hooks, running, sources, state, step
+from autoencoders.training import (
+    compiling,
+    evidence,
+    frozen,
+    keras_hooks,
+    running,
+    sources,
+    state,
+    step,
+)
 from autoencoders.training.backend import needs_tensorflow
 from autoencoders.training.expectation import Expectation
 from autoencoders.training.fused.feed import Feed
@@ -69,6 +78,7 @@ class PhasedModel(keras.Model):
         self._shuffle = keras.random.SeedGenerator(name="shuffle")
         self._set_aside: np.ndarray | None = None
         self._evidence = evidence.Evidence()
+        self._as_compiled = frozen.AsCompiled()
         self._launches = Launches(self, PhasedModel)
         self._validation_feed: Feed | None = None
 
@@ -236,7 +246,8 @@ class PhasedModel(keras.Model):
 
         Raises:
             ValueError: NaN, wrong shape, wrong dtype, or targets that the likelihood cannot have.
-                The weights are as they were (for pipelines: as before the offending batch).
+                The weights are as they were (for pipelines: as before the offending batch). Or
+                layers were frozen or thawed after `compile`.
         """
         if class_weight is not None:
             raise ValueError("There are no classes to weigh; use `sample_weight`.")
@@ -326,6 +337,7 @@ class PhasedModel(keras.Model):
     def train_on_batch(self, x: Data, *args: Any, **kwargs: Any) -> Any:
         """One step on one batch, as `keras.Model.train_on_batch`."""
         self.ensure_built(x)
+        frozen.check(self)
         with running.launching(self, "train"):
             return super().train_on_batch(x, *args, **kwargs)
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from autoencoders import arguments
-from autoencoders.training import state
+from autoencoders.training import frozen, state
 from autoencoders.training.divergence import DivergenceGuard, guard_among
 from autoencoders.training.expectation import value_errors
 from autoencoders.training.fused import choice
@@ -36,6 +36,7 @@ def training(
     Yields:
         The callbacks for it; and the guard among them.
     """
+    frozen.check(model)
     if source.feed is None:
         model._launches.training_loop = choice.KERAS
     say_directions(model, callbacks)
@@ -79,6 +80,7 @@ def say_directions(model, callbacks):
 
 def finish(model: PhasedModel, history: Any, guard: DivergenceGuard) -> None:
     """Do what is left once `fit` has trained all epochs, whose `History` this is."""
+    frozen.warn(model)
     history.diverged = guard.diverged
     if guard.diverged is not None:
         warnings.warn(guard.message, stacklevel=4)

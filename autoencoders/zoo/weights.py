@@ -137,7 +137,8 @@ def transplant(trained: Autoencoder, model: Autoencoder, *, stacklevel: int = 2)
     if misfits and same_rows:
         raise ValueError(
             f"The weights do not fit {model.name!r}: {listed}. Pass the arguments that they were "
-            "trained with."
+            "trained with; or build the model without weights and give it the layers that fit, by "
+            "`model.load_weights(path, skip_mismatch=True)`."
         )
     for pair in pairs:
         # A variable that no part holds tells of the training of the whole model.

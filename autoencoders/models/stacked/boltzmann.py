@@ -59,7 +59,17 @@ class StackedBoltzmannMachines(StackedAutoencoder):
     def shallow_model(
         self, number: int, layer: keras.Layer, mirror: keras.Layer
     ) -> RestrictedBoltzmannMachine:
-        """The machine of layer `number`, with the layer's weights."""
+        """The machine of layer `number`, with the layer's weights.
+
+        Raises:
+            ValueError: one of the two layers is frozen: a machine trains both.
+        """
+        for part in (layer, mirror):
+            if not part.trainable:
+                raise ValueError(
+                    f"Layer {part.name!r} is frozen, but a Boltzmann machine trains both of its "
+                    "layers: freeze them after `pretrain`."
+                )
         logits = number == 1 and isinstance(self.likelihood, losses.Bernoulli)
         machine = RestrictedBoltzmannMachine(
             mirror.units,
