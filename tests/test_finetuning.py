@@ -1,5 +1,7 @@
 """Fine-tuning as Keras users do it: frozen layers, other sizes, saving on the way."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tensorflow as tf
 
 import autoencoders
 from autoencoders import layers, networks
+from tests import test_docs
 from tests.kept import facts
 
 pytestmark = pytest.mark.filterwarnings("ignore:Posterior collapse")
@@ -41,6 +44,20 @@ def _assert_resumes(model, path, x=ROWS):
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "tuned.keras"
+
+
+def test_the_guide_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    guide = (test_docs.ROOT / "docs" / "finetuning.md").read_text(encoding="utf-8")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        names = test_docs.run(guide)
+    messages = [str(warning.message) for warning in caught]
+    assert any("3 of 14 tensors were not loaded into 'ae_conv'" in text for text in messages)
+    assert any("A total of 2 objects could not be loaded" in text for text in messages)
+    assert not any(layer.trainable for layer in names["model"].encoder.layers)
+    assert names["model"].trained is names["colour"].trained is True
+    assert names["wider"].trained is None
 
 
 # Frozen layers ------------------------------------------------------------------------------------
