@@ -186,6 +186,14 @@ def test_what_a_callback_freezes_is_said_not_to_act():
         model.fit(ROWS, epochs=2, verbose=0, callbacks=[Freeze()])
 
 
+def test_a_model_that_is_frozen_as_a_whole_says_so():
+    model = autoencoders.get("ae_mlp", **SMALL)
+    model.trainable = False
+    model.compile("adam")
+    with pytest.warns(UserWarning, match="All weights of 'ae_mlp' are frozen: `fit` has trained"):
+        _assert_stays(model, lambda: model.fit(ROWS, verbose=0))
+
+
 def test_pretraining_leaves_frozen_layers_alone():
     model = autoencoders.get("stacked_mlp", **SMALL)
     layer = model.encoder.get_layer("hidden_1")

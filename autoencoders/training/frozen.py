@@ -45,7 +45,11 @@ def check(model: PhasedModel) -> None:
 
 
 def warn(model: PhasedModel) -> None:
-    """Warn of what a callback has frozen, or no longer freezes, while `fit` ran."""
+    """Warn after `fit` if all is frozen, or if a callback has frozen or unfrozen something."""
+    if not model.trainable_variables and to_config(model):
+        warnings.warn(
+            f"All weights of {model.name!r} are frozen: `fit` has trained nothing.", stacklevel=5
+        )
     if changed := model._as_compiled.changed:
         warnings.warn(
             f"`trainable` was changed during `fit`, for {_listed(changed)}, and that did not act: "
