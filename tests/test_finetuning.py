@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import autoencoders
 from autoencoders import layers, networks
+from benchmarks import finetuning
 from tests import test_docs
 from tests.kept import facts
 
@@ -241,3 +242,47 @@ def test_another_latent_size_takes_the_layers_that_fit(tmp_path, path, digits):
     model.encoder.get_layer("hidden_1").trainable = False
     model.compile("adam")
     _assert_resumes(model, path, digits[0][:64])
+
+
+# The benchmark ------------------------------------------------------------------------------------
+
+
+def test_the_benchmark_chooses_rates_by_validation_and_goes_on_where_it_was(
+    tmp_path, monkeypatch, capsys
+):
+    fits = []
+
+    def fit(way, name, data, rows, rate, seed):
+        fits.append((way, rows, rate, seed))
+        validation = abs(rate - (0.001 if way is finetuning.scratch else 0.0003))
+        test = 4.0 + seed if way is finetuning.scratch else 2.0
+        return {"validation": validation, "test": test, "best": 10, "epochs": 16, "seconds": 1.0}
+
+    case = finetuning.Case(
+        "bundled weights", "ae_mlp", "none", finetuning.scratch, finetuning.pretrained, (50, 200)
+    )
+    monkeypatch.setattr(finetuning, "fit", fit)
+    monkeypatch.setattr(finetuning, "CASES", (case,))
+    monkeypatch.setitem(finetuning.TARGETS, "none", lambda: None)
+    path = tmp_path / "results.jsonl"
+    finetuning.Measurements(path).add(case)
+    assert len(fits) == 2 * 2 * (3 + 2)
+    assert [fit for fit in fits if fit[3]] == [
+        (way, rows, rate, seed)
+        for way, rate in ((finetuning.scratch, 0.001), (finetuning.pretrained, 0.0003))
+        for rows in (50, 200)
+        for seed in (1, 2)
+    ]
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n")
+    measurements = finetuning.Measurements(path)
+    finetuning.print_table(measurements)
+    assert capsys.readouterr().out.count("ae_mlp") == 1
+    measurements.add(case)
+    assert len(fits) == 21
+    assert path.read_text().splitlines() == lines
+    finetuning.print_table(finetuning.Measurements(path))
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert "5.00 ± 1.00 |" in row
+    assert "2.00 ± 0.00 |" in row
+    assert "0.001, 0.0003" in row
