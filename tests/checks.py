@@ -9,7 +9,8 @@ Exact saving is checked for many models at once, because a fresh process takes s
 import json
 import subprocess
 import sys
-from contextlib import contextmanager
+import warnings
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ import tensorflow as tf
 import autoencoders
 from autoencoders import arguments, callbacks, datasets, layers, registry
 from autoencoders.training import running, state, step
+from tests.kept import facts
 
 ROWS = 96
 BATCH = 32
@@ -418,6 +420,138 @@ def check_bad_input(model, data):
             model.fit(pipeline, verbose=0)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+# Layers that are changed, and models within others ------------------------------------------------
+
+
+def check_quantised(name, folder, mode):
+    """A model that is quantised computes the same from a file and as a copy, or is refused."""
+    data = _data(name)
+    given = _tensors(data.given)
+    model = build(name)
+    before = model.get_weights()
+    if not dense_layers(model):
+        with pytest.raises(ValueError, match="no layer that Keras can quantise"):
+            model.quantize(mode)
+        for ours, theirs in zip(before, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        return
+    plain = np.asarray(model(given))
+    model.quantize(mode)
+    assert {layer.quantization_mode for layer in dense_layers(model)} == {mode}
+    assert not np.array_equal(plain, model(given))
+    assert np.isfinite(model(given)).all()
+    check_comes_back(model, data, folder)
+
+
+def check_adapted(name, folder):
+    """Adapters (LoRA) are trained, come back as part of their kernels, and are trained on."""
+    data = _data(name)
+    rows = tuple(part[:BATCH] for part in data.train)
+    model = build(name)
+    for layer in dense_layers(model):
+        layer.enable_lora(2)
+    before = {id(layer): layer._kernel.numpy() for layer in dense_layers(model)}
+    plain = np.asarray(model(_tensors(data.given)))
+    with facts.eagerly():
+        model.fit(*rows, verbose=0)
+    for layer in dense_layers(model):
+        np.testing.assert_array_equal(layer._kernel, before[id(layer)])
+        assert np.any(layer.lora_kernel_b), layer.path
+    assert before == {} or not np.array_equal(plain, model(_tensors(data.given)))
+    loaded = check_comes_back(model, data, folder)
+    with facts.eagerly():
+        loaded.fit(*rows, verbose=0)
+    assert all(np.any(layer.lora_kernel_b) for layer in dense_layers(loaded))
+
+
+def check_comes_back(model, data, folder):
+    """A file of a model and a copy of it give its numbers; the model of the file is returned."""
+    given = _tensors(data.given)
+    trained = model.trained
+    path = folder / "model.keras"
+    model.save(path)
+    loaded = autoencoders.load(path)
+    twin = keras.models.clone_model(model)
+    twin.build((None, *data.x.shape[1:]))
+    twin.set_weights(model.get_weights())
+    for other in (loaded, twin):
+        np.testing.assert_array_equal(model(given), other(given))
+        np.testing.assert_array_equal(model.encode(given), other.encode(given))
+    assert loaded.trained is trained
+    optimizers = (list(one.phase_optimizers.values()) for one in (model, loaded))
+    for ours, theirs in zip(*optimizers, strict=True):
+        for a, b in zip(ours.variables, theirs.variables, strict=True):
+            np.testing.assert_array_equal(a, b)
+    return loaded
+
+
+def check_within_others(name, folder):
+    """A model within a larger one: the same numbers there, from its file and as a copy."""
+    data = _data(name)
+    model = build(name)
+    expected = np.asarray(model(_tensors(data.given)))
+    if data.needed:
+        with pytest.raises(ValueError, match="needs labels beside the rows"):
+            keras.Sequential([keras.Input(data.x.shape[1:]), model])
+    for larger, given in _larger(model, data):
+        np.testing.assert_array_equal(_first(larger(given), data), expected)
+        path = folder / "larger.keras"
+        larger.save(path)
+        loaded = keras.saving.load_model(path)
+        twin = keras.models.clone_model(larger)
+        twin.set_weights(larger.get_weights())
+        for other in (loaded, twin):
+            np.testing.assert_array_equal(_first(other(given), data), expected)
+    check_trains_within_another(model, data)
+
+
+def check_trains_within_another(model, data):
+    """There its own terms on the code count, and what is missing is said; inference has none."""
+    larger, given = next(iter(_larger(model, data)))
+    own = [term for phase in model.phases for term in phase.terms]
+    penalties = [penalty.loss_term for penalty in model.penalties]
+    bottleneck = [] if model.bottleneck is None else list(model.bottleneck.loss_terms)
+    missing = set(own) - {"reconstruction_loss", *penalties, *bottleneck}
+    larger.compile("sgd", "mse", run_eagerly=True)
+    before = model.get_weights()
+    said = pytest.warns(UserWarning, match="Something else than its own `fit`")
+    with warnings.catch_warnings(), said if missing else nullcontext():
+        warnings.filterwarnings("ignore", "Gradients do not exist")
+        loss = larger.train_on_batch(given, data.x)
+    assert len(larger.losses) == len(penalties) + len(bottleneck)
+    assert np.isfinite(loss)
+    assert _moved(before, model.get_weights())
+    assert model.trained is True
+    larger(given)
+    assert larger.losses == []
+    logs = model.evaluate(*data.train, verbose=0, return_dict=True)
+    assert set(logs) == {"loss", *(name for phase in model.phases for name in phase.logged)}
+
+
+def _larger(model, data):
+    """Larger models of one, with what they are called with."""
+    shape = data.x.shape[1:]
+    if data.needed:
+        inputs = [keras.Input(shape), keras.Input((), dtype="int32")]
+        yield keras.Model(inputs, model(tuple(inputs))), list(_tensors(data.given))
+        return
+    inputs = keras.Input(shape)
+    yield keras.Model(inputs, model(inputs)), tf.constant(data.x)
+    yield keras.Sequential([inputs, keras.layers.Identity(), model]), tf.constant(data.x)
+    inputs = keras.Input((2, *shape))
+    over_time = keras.layers.TimeDistributed(model)
+    yield keras.Model(inputs, over_time(inputs)), tf.stack([data.x, data.x[::-1]], axis=1)
+
+
+def _first(output, data):
+    """Of a series of rows the first of each."""
+    return np.asarray(output[:, 0] if len(output.shape) > data.x.ndim else output)
+
+
+def dense_layers(model):
+    return [layer for layer in model._flatten_layers() if type(layer) is keras.layers.Dense]
 
 
 # Exact saving -------------------------------------------------------------------------------------

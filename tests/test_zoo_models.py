@@ -41,6 +41,33 @@ def test_is_fitted_and_comes_back_from_a_file(name, tmp_path):
     checks.check_round_trip(name, tmp_path)
 
 
+# A tied decoder, layers within a bottleneck and a decoder, labels, and a codebook that moves.
+NESTED = ["k_sparse_mlp", "vae_mlp", "ae_recursive", "cvae_mlp", "vq_vae_conv"]
+
+
+def _nested(name):
+    marks = [] if name in NESTED else [pytest.mark.thorough]
+    return pytest.param(name, marks=marks, id=name)
+
+
+@pytest.mark.parametrize("name", [_nested(name) for name in NAMES])
+def test_comes_back_quantised_and_adapted(name, tmp_path):
+    checks.check_quantised(name, tmp_path, "int8")
+    checks.check_adapted(name, tmp_path)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("mode", ["int4", "float8"])
+@pytest.mark.parametrize("name", NAMES)
+def test_comes_back_in_other_modes(name, mode, tmp_path):
+    checks.check_quantised(name, tmp_path, mode)
+
+
+@pytest.mark.parametrize("name", [_nested(name) for name in NAMES])
+def test_works_within_others(name, tmp_path):
+    checks.check_within_others(name, tmp_path)
+
+
 def _groups(names, marks=()):
     """Many at once, because a fresh process takes seconds to start."""
     return [pytest.param(names[n::2], marks=marks, id="-".join(names[n::2])) for n in range(2)]

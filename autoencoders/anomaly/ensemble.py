@@ -82,6 +82,8 @@ class DenoisingEnsemble(PhasedModel):
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """The mean of the members' reconstructions of x."""
+        if training:
+            self.note_within([])
         return ops.mean(ops.stack([m(x, training=training) for m in self.members]), axis=0)
 
     def squared_errors(self, x: Any) -> Any:

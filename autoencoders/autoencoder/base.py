@@ -84,6 +84,7 @@ class Autoencoder(Declared, PhasedModel):
     per_row = forward.per_row
     mean_of = forward.mean_of
     run_parts = forward.run_parts
+    compute_output_shape = forward.compute_output_shape
     drawn = forward.drawn
 
     # The loss of a batch: objective.py ------------------------------------------------------------
@@ -96,6 +97,8 @@ class Autoencoder(Declared, PhasedModel):
     reconstruction_phase = objectives.reconstruction_phase
     objective = objectives.objective
     compute_loss = objectives.compute_loss
+    add_terms = objectives.add_terms
+    sums_over_elements = property(objectives.sums_over_elements)
     reconstruction_loss = objectives.reconstruction_loss
     find_layer_losses = objectives.find_layer_losses
     note_layer_losses = objectives.note_layer_losses
@@ -178,6 +181,10 @@ class Autoencoder(Declared, PhasedModel):
         sizes = zip(code.shape[1:], other.shape[1:], strict=True)
         self._latent_shape = tuple(a if a == b else None for a, b in sizes)
         super().build(input_shape)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras finds it by calling the model, which also checks what it is given."""
+        return keras.Operation.compute_output_spec(self, *args, **kwargs)
 
     def _zeros(self, open_size=32):
         return ops.zeros((1, *(size or open_size for size in self._row_shape)))

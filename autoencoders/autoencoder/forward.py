@@ -19,7 +19,7 @@ from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.layers import Drawn, Encoding, Inputs
 from autoencoders.networks import SequenceDecoder
 from autoencoders.training import gradients
-from autoencoders.types import Tensor
+from autoencoders.types import Shape, Tensor
 
 if TYPE_CHECKING:
     from autoencoders.autoencoder.base import Autoencoder
@@ -29,6 +29,11 @@ def inputs_of(self: Autoencoder, x: Tensor | tuple[Tensor, Tensor] | Inputs) -> 
     """The `layers.Inputs` of what `call` takes: rows, or rows and labels."""
     if isinstance(x, Inputs):
         return x
+    if self.needs_labels and not isinstance(x, (tuple, list)):
+        raise ValueError(
+            f"{self.name!r} needs labels beside the rows: call it with both, `model((x, labels))`. "
+            "What hands on one tensor alone, such as `keras.Sequential`, cannot contain it."
+        )
     rows, labels = x if self.needs_labels else (x, None)
     return Inputs(rows, labels, self.padding_mask(rows))
 
@@ -164,15 +169,25 @@ def mean_of(self: Autoencoder, output: Tensor) -> Tensor:
 def call(
     self: Autoencoder, x: Tensor | tuple[Tensor, Tensor] | Inputs, training: bool | None = None
 ) -> Tensor:
-    """The reconstruction of x, of the same shape; what `predict` returns."""
+    """The reconstruction of x, of the same shape; what `predict` returns.
+
+    In training it adds to `losses` what `add_terms` says. The model's own steps do not come here,
+    but those of a larger model that contains it do.
+    """
     inputs = self.inputs_of(x)
     features = self.features(inputs, training)
     if training:
-        self._evidence.within = True  # The model's own steps do not come here.
-        latent = self.drawn(features, training).latent[:: self.num_samples]
+        encoding = encoding_of(self, inputs, features, True)
+        self.add_terms(encoding)
+        latent = encoding.latent[:: self.num_samples]
     else:
         latent = self.code(features)
     return self.reconstruct(latent, inputs, training)
+
+
+def compute_output_shape(self: Autoencoder, input_shape: Shape) -> Shape:
+    """That of the rows: `(batch, *input_shape)`."""
+    return tuple(input_shape[0] if isinstance(input_shape[0], (tuple, list)) else input_shape)
 
 
 def run_parts(self: Autoencoder, inputs: Inputs, training: bool) -> tuple[Tensor, Tensor]:

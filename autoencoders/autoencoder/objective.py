@@ -9,6 +9,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import keras
+from keras import ops
 
 from autoencoders.layers.encoding import Encoding, Inputs
 from autoencoders.training.loss_terms import keras_loss, mean_over_rows, replicas
@@ -75,6 +76,40 @@ def reconstruction_phase(self: Autoencoder, batch: Batch, training: bool) -> dic
     if training and self.bottleneck is not None:
         self.bottleneck.advance(encoding)
     return values
+
+
+def add_terms(self: Autoencoder, encoding: Encoding) -> None:
+    """Add to `losses` the terms on the code, for a larger model that trains this one.
+
+    They are those of the bottleneck and of the penalties, each a mean over the batch. The
+    reconstruction is the larger model's to judge. Where this model's own reconstruction loss is a
+    sum over the elements of a row, the terms are divided by their number, so that beside a Keras
+    loss, which is a mean over them, they weigh as much as they do in this model's own training. In
+    a model that is trainable the schedules and codebooks move on, too.
+    """
+    values = {name: encoding.terms[name] for name in encoding.terms if name in _of_bottleneck(self)}
+    for penalty in self.penalties:
+        values[penalty.loss_term] = self.per_row(penalty.of(encoding))
+    elements = 1
+    for size in ops.shape(encoding.inputs.rows)[1:] if self.sums_over_elements else ():
+        elements = elements * size
+    for value in values.values():
+        self.add_loss(mean_over_rows(value, None) / ops.cast(elements, keras.config.floatx()))
+    own = [term for phase in self.phases for term in phase.terms]
+    known = {"reconstruction_loss", *values}
+    missing = [term for term in own if term not in known and "regularization_loss" not in term]
+    self.note_within(missing if self.trainable else [])
+    if self.bottleneck is not None and self.bottleneck.trainable:
+        self.bottleneck.advance(encoding)
+
+
+def _of_bottleneck(model):
+    return () if model.bottleneck is None else model.bottleneck.loss_terms
+
+
+def sums_over_elements(self: Autoencoder) -> bool:
+    """Whether the reconstruction loss is a sum over a row's elements, and not their mean."""
+    return self.likelihood is not None
 
 
 def objective(

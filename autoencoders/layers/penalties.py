@@ -14,6 +14,7 @@ from autoencoders.distributions import divergences
 from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.distributions.priors import Prior, StandardNormal
 from autoencoders.layers.encoding import Encoding
+from autoencoders.networks.dense import kernel_of
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
 from autoencoders.types import Tensor
@@ -130,7 +131,7 @@ class ContractivePenalty(Declared, Penalty):
         if layer is not None and len(encoding.latent.shape) == 2:
             h = ops.cast(encoding.latent, self.variable_dtype)
             slope = _DERIVATIVES[layer.activation.__name__](h)
-            norms = ops.sum(ops.square(ops.cast(layer.kernel, self.variable_dtype)), axis=0)
+            norms = ops.sum(ops.square(ops.cast(kernel_of(layer), self.variable_dtype)), axis=0)
             return self.weight * ops.sum(ops.square(slope) * norms, axis=-1)
         latent = encoding.latent
         half = draws.uniform(ops.shape(latent), -1.0, 1.0, seed=self.seed_generator)

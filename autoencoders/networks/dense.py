@@ -164,8 +164,7 @@ class DenseTranspose(Declared, layers.Layer):
         """`(batch, ..., other layer's units)` to `(batch, ..., units)`.
 
         Raises:
-            ValueError: the layer is not tied, or to one that is not built, quantised or of another
-                shape.
+            ValueError: the layer is not tied, or to one that is not built or of another shape.
         """
         layer = self._tied.layer
         if layer is None:
@@ -178,16 +177,38 @@ class DenseTranspose(Declared, layers.Layer):
                 f"{layer.name!r}, whose kernel {self.name!r} is to have, has none yet: build the "
                 "encoder first."
             )
-        if getattr(layer, "quantization_mode", None):
-            raise ValueError(
-                f"{self.name!r} cannot have the kernel of {layer.name!r}, which is quantised."
-            )
         self.check(layer)
-        return self.activation(ops.matmul(inputs, ops.transpose(layer.kernel)) + self.bias)
+        return self.activation(ops.matmul(inputs, ops.transpose(kernel_of(layer))) + self.bias)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """`(batch, ..., units)`."""
         return (*input_shape[:-1], self.units)
+
+
+def kernel_of(layer: keras.layers.Dense) -> Tensor:
+    """The kernel that a dense layer computes with, adapters included: `(inputs, units)`.
+
+    Of a layer that is quantised it is what its integers stand for.
+
+    Raises:
+        ValueError: the layer is quantised in another way than "int8", "int4" or "float8".
+    """
+    mode, parts = layer.quantization_mode, vars(layer)
+    if mode in (None, "float8"):
+        return layer.kernel
+    if mode not in ("int8", "int4") or layer.lora_enabled:
+        raise ValueError(
+            f"Other layers need the kernel of {layer.name!r}, which cannot be read while it is "
+            f"quantised ({mode}) and adapted, or by {mode}. Quantise by 'int8' or 'int4'."
+        )
+    integers = ops.cast(layer.kernel, layer.compute_dtype)
+    if "g_idx" not in parts:  # one scale for each unit, and for groups of inputs otherwise
+        return integers / layer.kernel_scale
+    groups = ops.cast(parts["g_idx"], "int32")
+    scale, zero = (
+        ops.take(part, groups, axis=0) for part in (layer.kernel_scale, layer.kernel_zero)
+    )
+    return (integers - ops.cast(zero, integers.dtype)) * scale
 
 
 def tie(encoder: keras.Layer, decoder: keras.Layer) -> None:

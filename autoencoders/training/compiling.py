@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import keras
 
 from autoencoders import registry
-from autoencoders.training import sources, weight_decay
+from autoencoders.training import evidence, sources, weight_decay
 from autoencoders.training.frozen import AsCompiled
 from autoencoders.training.loss_terms import LossTrackers
 from autoencoders.types import Data
@@ -120,6 +120,26 @@ def prepare(self: PhasedModel) -> None:
             self.phase_optimizers[phase.name].build(phase.variables)
     self._trackers = LossTrackers(_logged(self))
     self._as_compiled = AsCompiled(self)
+    self._optimized = frozenset(id(v) for phase in phases for v in phase.variables)
+
+
+def begin_anew(model: PhasedModel) -> None:
+    """Let a compiled model have optimizers for the weights that it has now.
+
+    They have the settings of those before, and no state; and what was traced is forgotten.
+    """
+    if not model.compiled:
+        return
+    evidence.keep(model)
+    optimizers = {
+        name: weight_decay.copied(optimizer) for name, optimizer in model.phase_optimizers.items()
+    }
+    with model.distribute_strategy.scope():
+        model.phase_optimizers = optimizers
+        model.optimizer = next(iter(optimizers.values()))
+        model._prepare()
+    model._launches.forget()
+    model.train_function = model.test_function = model.predict_function = None
 
 
 def follow_settings(self: PhasedModel) -> None:

@@ -6,6 +6,8 @@ The functions that take `self` are of `PhasedModel`, whose class body names them
 from __future__ import annotations
 
 import hashlib
+import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
@@ -70,6 +72,21 @@ def note_pretrained(self: PhasedModel) -> None:
     self._evidence.trained = True
 
 
+def note_within(self: PhasedModel, missing: Sequence[str]) -> None:
+    """Note that the model runs as a part of something that trains.
+
+    Args:
+        missing: Loss terms of its own training that are not computed there.
+    """
+    if missing and not self._evidence.within:
+        warnings.warn(
+            f"Something else than its own `fit` trains {self.name!r}: without {list(missing)}, "
+            "which only `fit` computes. Train it by `fit` first, for what these terms do.",
+            stacklevel=2,
+        )
+    self._evidence.within = True
+
+
 def begin(model: PhasedModel) -> None:
     """Note the weights that a model has once it is built."""
     if model._evidence.begun is None:
@@ -79,6 +96,14 @@ def begin(model: PhasedModel) -> None:
 def keep(model: PhasedModel) -> None:
     """Keep what is known before the optimizers, with their counters, are replaced."""
     model._evidence.trained |= _steps(model) > 0
+
+
+def carry(model: PhasedModel, known: bool | None) -> None:
+    """Let what was known of a model hold after its layers were changed, though not trained."""
+    if known:
+        note_pretrained(model)
+    elif known is False:
+        model._evidence.begun = _digest(model)
 
 
 def to_config(model: PhasedModel) -> dict[str, Any]:
@@ -99,9 +124,14 @@ def _steps(model):
 
 
 def _digest(model):
-    """A digest of the weights."""
+    """A digest of the weights, as a file holds them: adapters (LoRA) are a part of the kernels."""
     digest = hashlib.sha256()
+    adapted = [layer for layer in model._flatten_layers() if vars(layer).get("lora_enabled")]
+    kernels = {id(vars(layer).get("_kernel")): layer for layer in adapted}
     with tf.init_scope():  # A larger model's program may build this one.
         for weight in model.weights:
-            digest.update(tf.convert_to_tensor(weight.value).numpy().tobytes())
+            if weight.name.startswith("lora_"):
+                continue
+            value = kernels[id(weight)].kernel if id(weight) in kernels else weight.value
+            digest.update(tf.cast(value, weight.dtype).numpy().tobytes())
     return digest.hexdigest()

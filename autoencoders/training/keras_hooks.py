@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import keras
+import tensorflow as tf
 
 if TYPE_CHECKING:
     from autoencoders.training.phased_model import PhasedModel
@@ -47,6 +48,11 @@ def _launch_instead(model, loop, force):
 
     if getattr(model, name) is None or force:
         setattr(model, name, model._launches.function(loop, keras_function))
+
+
+def within_another(model: PhasedModel) -> bool:
+    """Whether a program is being traced that is none of the model's own steps."""
+    return not (tf.executing_eagerly() or model._launches.running or model._logging)
 
 
 def steps_per_execution(self: PhasedModel) -> int:

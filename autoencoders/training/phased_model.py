@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
 import keras
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from autoencoders import losses
 from autoencoders.training import (
+    adapting,
     compiling,
     evidence,
     frozen,
@@ -51,6 +52,9 @@ class PhasedModel(keras.Model):
     follow_settings = compiling.follow_settings
     compile_from_config = compiling.compile_from_config
 
+    # Layers that are changed afterwards: adapting.py
+    quantize = adapting.quantize
+
     # How training stands: state.py
     epochs_trained = property(state.epochs_trained)
     training_loop = property(state.training_loop)
@@ -59,6 +63,7 @@ class PhasedModel(keras.Model):
     # Whether it is trained: evidence.py
     trained = property(evidence.trained)
     note_pretrained = evidence.note_pretrained
+    note_within = evidence.note_within
 
     # What Keras's loops launch: keras_hooks.py
     make_train_function = keras_hooks.make_train_function
@@ -70,8 +75,12 @@ class PhasedModel(keras.Model):
     jit_compile = property(keras_hooks.jit_compile, keras_hooks.set_jit_compile)
     _get_metrics_result_or_logs = keras_hooks.result_or_logs
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, adapted: Iterable[dict[str, Any]] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        # Keras would make a list of its own of it. `build` adapts the layers that a file says were.
+        object.__setattr__(self, "_adapted", list(adapted))
+        self._logging = 0
+        self._optimized: frozenset[int] = frozenset()
         self.phase_optimizers: dict[str, compiling.Optimizer] = {}
         self.compiled_loss: keras.losses.Loss | None = None
         self._trackers = LossTrackers(())
@@ -116,6 +125,7 @@ class PhasedModel(keras.Model):
 
     def build(self, input_shape: Shape) -> None:
         """Set up training once the parts are built; subclasses build theirs, then call this."""
+        adapting.apply(self)
         evidence.begin(self)
         if self.compiled:
             self._prepare()
@@ -175,6 +185,11 @@ class PhasedModel(keras.Model):
         elif self.known_input_shape:
             self.build(self.known_input_shape)
 
+    def get_config(self) -> dict[str, Any]:
+        """Keras's, and which layers are quantised or adapted, where some are."""
+        config, adapted = super().get_config(), adapting.to_config(self)
+        return {**config, "adapted": adapted} if adapted else config
+
     def get_compile_config(self) -> dict[str, Any]:
         """What `compile` was given, every phase's optimizer included."""
         config = super().get_compile_config()
@@ -184,7 +199,13 @@ class PhasedModel(keras.Model):
 
     @property
     def metrics(self) -> list[keras.Metric]:
-        """Keras's metrics, with the loss terms behind the loss."""
+        """Keras's metrics, with the loss terms behind the loss.
+
+        Within the program of a larger model there are none: Keras would log them in place of that
+        model's own where a layer such as `keras.layers.TimeDistributed` holds this one.
+        """
+        if keras_hooks.within_another(self):
+            return []
         metrics = super().metrics
         terms = step.counted_terms(self) if self.compiled else []
         return [*metrics[:1], *terms, *metrics[1:]]
@@ -256,6 +277,7 @@ class PhasedModel(keras.Model):
         # Keras leaves this number of epochs set after a run that was restored from a backup, and
         # would skip as many epochs of the next run.
         self._initial_epoch = None
+        adapting.make_ready(self)
         source, held_out = sources.training(
             self,
             x,

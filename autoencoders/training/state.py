@@ -70,14 +70,15 @@ def afresh(model: keras.Model, keep: keras.Variable | None = None) -> Iterator[n
     Yields:
         The state that is put back.
     """
-    before = snapshot(model)
-    for variable, (seed, _) in zip(seed_states(model), before, strict=True):
-        if variable is not keep:
-            variable.assign((seed, _EVALUATION_COUNTER))
-    try:
-        yield before
-    finally:
-        restore(model, before)
+    with tf.init_scope():  # A larger model's program may build this one.
+        before = snapshot(model)
+        for variable, (seed, _) in zip(seed_states(model), before, strict=True):
+            if variable is not keep:
+                variable.assign((seed, _EVALUATION_COUNTER))
+        try:
+            yield before
+        finally:
+            restore(model, before)
 
 
 # All that training changes ------------------------------------------------------------------------

@@ -227,6 +227,14 @@ def _of_rows(data, expectation, checked, takes_labels):
 
 
 def _log(model, batch, values, loop):
+    model._logging += 1  # of replicas, which take turns
+    try:
+        return _logged(model, batch, values, loop)
+    finally:
+        model._logging -= 1
+
+
+def _logged(model, batch, values, loop):
     size = ops.shape(batch.x)[0]
     loss = total(model.phases[0], values)
     model._loss_tracker.update_state(loss, sample_weight=size)

@@ -62,6 +62,11 @@ class VAEGAN(DiscriminatedAutoencoder):
         """The layers that the encoder's phase trains; the decoder has a phase of its own."""
         return [part for part in super().parts if part is not self.decoder]
 
+    @property
+    def sums_over_elements(self) -> bool:
+        """True: the reconstruction loss is a sum over the discriminator's features."""
+        return True
+
     def note_layer_losses(self) -> None:
         """Note which parts have losses of their own, the decoder apart."""
         super().note_layer_losses()

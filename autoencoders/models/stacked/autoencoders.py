@@ -211,6 +211,14 @@ def _dense_layers(network):
     chain = [network] if isinstance(network, keras.layers.Dense) else network.layers
     shaping = (keras.layers.InputLayer, keras.layers.Flatten, keras.layers.Reshape)
     for layer in chain:
+        changed = isinstance(layer, keras.layers.Dense) and (
+            layer.quantization_mode or layer.lora_enabled
+        )
+        if changed:
+            raise ValueError(
+                f"Pre-training needs layers as they were made, but {layer.name!r} is quantised or "
+                "has an adapter (LoRA): pre-train the model first."
+            )
         if not isinstance(layer, (keras.layers.Dense, *shaping)):
             raise ValueError(
                 f"Pre-training needs a chain of Dense layers, but {network.name!r} has the "

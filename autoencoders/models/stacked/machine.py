@@ -139,8 +139,10 @@ class RestrictedBoltzmannMachine(Declared, PhasedModel):
     def _hidden_drive(self, v):
         return ops.matmul(v, self.kernel) + self.hidden_bias
 
-    def call(self, v: Tensor) -> Tensor:
+    def call(self, v: Tensor, training: bool | None = None) -> Tensor:
         """The reconstruction of v from the hidden units' means."""
+        if training:
+            self.note_within([term for phase in self.phases for term in phase.terms])
         return self.visible_mean(self.hidden_mean(v))
 
     def gibbs_chain(self, h: Tensor) -> tuple[Tensor, Tensor]:

@@ -67,6 +67,10 @@ class Launches:
         self.jit_compile = jit_compile
         self.steps_per_execution = steps_per_execution
         self.training_loop: choice.TrainingLoop | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what was traced."""
         self._programs.clear()
         self._keras_functions.clear()
 
@@ -123,6 +127,11 @@ class Launches:
         """The `Launch` of `loop` that is under way here, or of whichever loop is innermost."""
         key = id(self) if loop is None else (id(self), loop)
         return _UNDER_WAY.get().get(key, Launch(self.steps_per_execution or 1))
+
+    @property
+    def running(self) -> bool:
+        """Whether a loop of the model's own is under way here."""
+        return id(self) in _UNDER_WAY.get()
 
     def function(
         self, loop: str, keras_function: Callable[[], Callable[[Any], Any]]
