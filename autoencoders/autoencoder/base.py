@@ -15,7 +15,7 @@ from autoencoders.distributions.priors import described
 from autoencoders.layers import Bottleneck, Penalty
 from autoencoders.networks import tie
 from autoencoders.serialization import PACKAGE
-from autoencoders.training import evidence, frozen, state
+from autoencoders.training import adapting, evidence, frozen, state
 from autoencoders.training.expectation import Expectation
 from autoencoders.training.phased_model import PhasedModel
 from autoencoders.training.row_runner import RowRunner
@@ -282,6 +282,8 @@ class Autoencoder(Declared, PhasedModel):
                 f"The old HDF5 format cannot hold {self.name!r}: save to a `.keras` file, or the "
                 "weights alone with `save_weights`."
             )
+        adapting.check(self)
+        adapting.follow(self)
         super().save(filepath, *args, **kwargs)
 
     def export(

@@ -193,7 +193,7 @@ def make_ready(model: PhasedModel) -> None:
     """
     check(model)
     layers = _changeable(model)
-    fixed = [layer.name for layer in layers if layer.quantization_mode in _INTEGER]
+    fixed = sorted({layer.name for layer in layers if layer.quantization_mode in _INTEGER})
     if fixed:
         warnings.warn(
             f"The kernels of the layers {fixed} of {model.name!r} are quantised, and are not "
@@ -203,6 +203,13 @@ def make_ready(model: PhasedModel) -> None:
     for place, layer in enumerate(layers):
         if _adapted(layer):
             _begin_adapter(layer, seed=place)
+    follow(model)
+
+
+def follow(model: PhasedModel) -> None:
+    """Let the optimizers of a compiled model know its adapters, for training and for files."""
+    if not (model.built and model.compiled):
+        return
     variables = {id(v) for phase in model.phases for v in phase.variables}
     if not variables <= model._optimized:
         if any(int(np.asarray(o.iterations)) for o in model.phase_optimizers.values()):
