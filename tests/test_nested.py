@@ -161,9 +161,11 @@ def test_a_model_of_unknown_shape_is_built_where_it_is_trained(eagerly, tmp_path
     def layered(*units):
         return keras.Sequential([keras.layers.Dense(count) for count in units])
 
-    model = autoencoders.Autoencoder(
-        layered(5, 4), layered(6), bottleneck=layers.GaussianBottleneck(2)
-    )
+    parts = {
+        "bottleneck": layers.GaussianBottleneck(2),
+        "penalties": [layers.ContractivePenalty(0.1)],
+    }
+    model = autoencoders.Autoencoder(layered(5, 4), layered(6), **parts)
     larger = keras.Sequential([keras.layers.Identity(), model])
     larger.compile("sgd", "mse", run_eagerly=eagerly)
     x = rows()

@@ -21,4 +21,7 @@ def vector_jacobian(function: Callable[[Tensor], Tensor], x: Tensor, vector: Ten
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         y = function(x)
-    return tape.gradient(y, x, output_gradients=tf.cast(vector, y.dtype))
+    # Zero where y does not depend on x, or where derivatives are not recorded, as `build` may be.
+    zero = tf.UnconnectedGradients.ZERO
+    vector = tf.cast(vector, y.dtype)
+    return tape.gradient(y, x, output_gradients=vector, unconnected_gradients=zero)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -70,7 +70,9 @@ def afresh(model: keras.Model, keep: keras.Variable | None = None) -> Iterator[n
     Yields:
         The state that is put back.
     """
-    with tf.init_scope():  # A larger model's program may build this one.
+    # A larger model's program may build this one. (Outside of programs there is nothing to leave,
+    # and derivatives are not recorded within the scope.)
+    with nullcontext() if tf.executing_eagerly() else tf.init_scope():
         before = snapshot(model)
         for variable, (seed, _) in zip(seed_states(model), before, strict=True):
             if variable is not keep:
