@@ -437,10 +437,8 @@ def check_quantised(name, folder, mode):
         for ours, theirs in zip(before, model.get_weights(), strict=True):
             np.testing.assert_array_equal(ours, theirs)
         return
-    plain = np.asarray(model(given))
     model.quantize(mode)
     assert {layer.quantization_mode for layer in dense_layers(model)} == {mode}
-    assert not np.array_equal(plain, model(given))
     assert np.isfinite(model(given)).all()
     check_comes_back(model, data, folder)
 
@@ -453,13 +451,11 @@ def check_adapted(name, folder):
     for layer in dense_layers(model):
         layer.enable_lora(2)
     before = {id(layer): layer._kernel.numpy() for layer in dense_layers(model)}
-    plain = np.asarray(model(_tensors(data.given)))
     with facts.eagerly():
         model.fit(*rows, verbose=0)
     for layer in dense_layers(model):
         np.testing.assert_array_equal(layer._kernel, before[id(layer)])
         assert np.any(layer.lora_kernel_b), layer.path
-    assert before == {} or not np.array_equal(plain, model(_tensors(data.given)))
     loaded = check_comes_back(model, data, folder)
     with facts.eagerly():
         loaded.fit(*rows, verbose=0)
