@@ -3,7 +3,7 @@
 Keras changes the layers themselves. A file says it of each of them, so that also those within a
 bottleneck or a decoder are made anew as they were.
 
-`quantize` is a method of `PhasedModel`, whose class body names it.
+The functions that take `self` are methods of `PhasedModel`, whose class body names them.
 """
 
 from __future__ import annotations
@@ -136,6 +136,12 @@ def _merge(layer):
 
 
 # What a file says ---------------------------------------------------------------------------------
+
+
+def get_config(self: PhasedModel) -> dict[str, Any]:
+    """Keras's, and which layers are quantised or adapted, where some are."""
+    config, adapted = keras.Model.get_config(self), to_config(self)
+    return {**config, "adapted": adapted} if adapted else config
 
 
 def to_config(model: PhasedModel) -> list[dict[str, Any]]:

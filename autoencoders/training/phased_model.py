@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -54,10 +54,13 @@ class PhasedModel(keras.Model):
 
     # Layers that are changed afterwards: adapting.py
     quantize = adapting.quantize
+    get_config = adapting.get_config
 
     # How training stands: state.py
     epochs_trained = property(state.epochs_trained)
     training_loop = property(state.training_loop)
+    save_own_variables = state.save_own_variables
+    load_own_variables = state.load_own_variables
     load_weights = state.load_weights
 
     # Whether it is trained: evidence.py
@@ -65,7 +68,8 @@ class PhasedModel(keras.Model):
     note_pretrained = evidence.note_pretrained
     note_within = evidence.note_within
 
-    # What Keras's loops launch: keras_hooks.py
+    # What Keras's loops launch, and log: keras_hooks.py
+    metrics = property(keras_hooks.metrics)
     make_train_function = keras_hooks.make_train_function
     make_test_function = keras_hooks.make_test_function
     make_predict_function = keras_hooks.make_predict_function
@@ -185,30 +189,12 @@ class PhasedModel(keras.Model):
         elif self.known_input_shape:
             self.build(self.known_input_shape)
 
-    def get_config(self) -> dict[str, Any]:
-        """Keras's, and which layers are quantised or adapted, where some are."""
-        config, adapted = super().get_config(), adapting.to_config(self)
-        return {**config, "adapted": adapted} if adapted else config
-
     def get_compile_config(self) -> dict[str, Any]:
         """What `compile` was given, every phase's optimizer included."""
         config = super().get_compile_config()
         return compiling.completed(self, config) if config else config
 
-    # Logs and files -------------------------------------------------------------------------------
-
-    @property
-    def metrics(self) -> list[keras.Metric]:
-        """Keras's metrics, with the loss terms behind the loss.
-
-        Within the program of a larger model there are none: Keras would log them in place of that
-        model's own where a layer such as `keras.layers.TimeDistributed` holds this one.
-        """
-        if keras_hooks.within_another(self):
-            return []
-        metrics = super().metrics
-        terms = step.counted_terms(self) if self.compiled else []
-        return [*metrics[:1], *terms, *metrics[1:]]
+    # Logs -----------------------------------------------------------------------------------------
 
     @property
     def logs_of_its_own(self) -> bool:
@@ -220,19 +206,6 @@ class PhasedModel(keras.Model):
     ) -> dict[str, Tensor]:
         """The compiled metrics between target and reconstruction; without `y` the target is x."""
         return super().compute_metrics(x, x if y is None else y, y_pred, sample_weight)
-
-    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        """Keras's, and for a compiled model the random state, so that training resumes exactly."""
-        super().save_own_variables(store)
-        if self.compiled:
-            state.save(self, store)
-
-    def load_own_variables(self, store: Mapping[str, Any]) -> None:
-        """The inverse of `save_own_variables`."""
-        values, of_training = state.separated(store)
-        super().load_own_variables(values)
-        if self.compiled:
-            state.resume(self, of_training)
 
     # Loops ----------------------------------------------------------------------------------------
 

@@ -168,6 +168,21 @@ def sampling_afresh(model: PhasedModel) -> Iterator[None]:
             model._set_aside = outer
 
 
+def save_own_variables(self: PhasedModel, store: MutableMapping[str, Any]) -> None:
+    """Keras's, and for a compiled model the random state, so that training resumes exactly."""
+    keras.Model.save_own_variables(self, store)
+    if self.compiled:
+        save(self, store)
+
+
+def load_own_variables(self: PhasedModel, store: Mapping[str, Any]) -> None:
+    """The inverse of `save_own_variables`."""
+    values, of_training = separated(store)
+    keras.Model.load_own_variables(self, values)
+    if self.compiled:
+        resume(self, of_training)
+
+
 def save(model: PhasedModel, store: MutableMapping[str, Any]) -> None:
     """Write a compiled model's state of training into the store of a file."""
     evaluating = model._set_aside is not None

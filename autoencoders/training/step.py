@@ -197,16 +197,6 @@ def predict_step(self: PhasedModel, data: Any) -> Tensor:
     return self((x, labels) if self.needs_labels else x, training=False)
 
 
-def counted_terms(model: PhasedModel) -> list[keras.Metric]:
-    """The means of the loss terms; none in a loop whose step is a user's and counts no terms.
-
-    Keras's guide lets such a step update and return all of `metrics` by itself.
-    """
-    trackers, loop = model._trackers, model._launches.current().loop
-    own = loop is not None and overridden(model, f"{loop}_step")
-    return [] if own and loop not in trackers.counted else trackers.metrics
-
-
 def _batch(model, data, loop):
     checked, expectation = model._launches.current(loop).checked, model.expectation
     takes_labels = bool(model.labels)
