@@ -4,16 +4,63 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
+
+_FROM_FILE = ContextVar("a file is read", default=False)
+
+
+@contextmanager
+def from_file() -> Iterator[None]:
+    """Within it something is made as a file has it, which an earlier version may have written."""
+    token = _FROM_FILE.set(True)
+    try:
+        yield
+    finally:
+        _FROM_FILE.reset(token)
+
+
+def refuse(message: str) -> None:
+    """Raise a ValueError; or only warn, while a file is read, which must come back as it was."""
+    if not _FROM_FILE.get():
+        raise ValueError(message)
+    warnings.warn(message, stacklevel=3)
+
+
+def remark(message: str) -> None:
+    """Warn of what may be meant; not of what a file says."""
+    if not _FROM_FILE.get():
+        warnings.warn(message, stacklevel=4)
+
+
+def plain(value: Any) -> Any:
+    """NumPy's numbers and booleans as Python's, which a config can hold; in tuples and lists, too.
+
+    Anything else is given back as it is.
+    """
+    if isinstance(value, (list, tuple)):
+        parts = [plain(part) for part in value]
+        unchanged = all(a is b for a, b in zip(value, parts, strict=True))
+        return value if unchanged else type(value)(parts)
+    single = isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0
+    return value.item() if single else value
+
+
+def is_integer(value: Any, least: int) -> bool:
+    """Whether this is an integer, Python's or NumPy's, of `least` or more."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and bool(value >= least)
 
 
 def check_integers(least: int, **values: Any) -> None:
     """Raise a ValueError unless each of the named arguments is an integer, `least` or more."""
     for name, value in values.items():
-        if not isinstance(value, (int, np.integer)) or value < least:
+        if not is_integer(value, least):
             kind = "a positive integer" if least == 1 else f"an integer, {least} or more"
             raise ValueError(f"`{name}` must be {kind}, got {value!r}.")
 

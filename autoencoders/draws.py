@@ -8,6 +8,7 @@ those of `keras.random`.
 """
 
 import keras
+import numpy as np
 
 from autoencoders.types import Shape, Tensor
 
@@ -98,7 +99,7 @@ if keras.backend.backend() == "tensorflow":
         """What Keras would draw from: `key`, `counter` and `alg` of TensorFlow's operations."""
         if isinstance(seed, keras.random.SeedGenerator):
             state = seed.next()
-        elif isinstance(seed, int):
+        elif isinstance(seed, (int, np.integer)):
             state = tf.constant([seed, 0], "int64")
         else:
             raise TypeError(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import keras
 from keras import KerasTensor, ops
@@ -52,10 +53,12 @@ class Likelihood(_Loss):
     the target in nats, and `mean(y_pred)`: the reconstruction, where `y_pred` is what the decoder
     put out (logits, for example). `support` is the range that targets must lie in, and `parameters`
     how many numbers the decoder puts out for each element, one after the other along the last axis.
+    `logits` says that it puts out logits, any numbers, of which the likelihood makes probabilities.
     """
 
     support: tuple[float, float] = (-math.inf, math.inf)
     parameters: int = 1
+    logits: bool = False
 
     def call(self, y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         """Negative log-likelihood of each row in nats: `(batch, ...)` twice to `(batch,)`."""
@@ -89,6 +92,7 @@ class Bernoulli(Likelihood):
     """
 
     support = (0.0, 1.0)
+    logits = True
 
     def __init__(self, name: str = "bernoulli", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
@@ -276,3 +280,51 @@ def as_loss(loss: Any) -> keras.losses.Loss:
         raise ValueError("A likelihood belongs to the model: build it with `likelihood=...`.")
     loss = keras.losses.get(loss)
     return loss if isinstance(loss, keras.losses.Loss) else _FunctionLoss(loss)
+
+
+class Taken(NamedTuple):
+    """What a loss of Keras's takes.
+
+    Attributes:
+        targets: The range of its targets.
+        outputs: The range of what is compared with them.
+        logits: Whether it takes logits in place of that.
+        distribution: Whether it takes the last axis for a probability distribution, "as it is" or
+            "normalised" by the loss; None for neither.
+    """
+
+    targets: tuple[float, float]
+    outputs: tuple[float, float]
+    logits: bool = False
+    distribution: str | None = None
+
+
+_UNIT, _POSITIVE = (0.0, 1.0), (0.0, math.inf)
+_TAKEN = {
+    "binary_crossentropy": Taken(_UNIT, _UNIT),
+    "binary_focal_crossentropy": Taken(_UNIT, _UNIT),
+    "categorical_crossentropy": Taken(_UNIT, _UNIT, distribution="normalised"),
+    "categorical_focal_crossentropy": Taken(_UNIT, _UNIT, distribution="normalised"),
+    "categorical_generalized_cross_entropy": Taken(_UNIT, _UNIT, distribution="as it is"),
+    "dice": Taken(_UNIT, _UNIT),
+    "kl_divergence": Taken(_UNIT, _UNIT, distribution="as it is"),
+    # It takes other outputs for 0, from where they find back where some are above 0.
+    "mean_squared_logarithmic_error": Taken(_POSITIVE, Likelihood.support),
+    "poisson": Taken(_POSITIVE, _POSITIVE),
+    "tversky": Taken(_UNIT, _UNIT),
+}
+
+
+def name_of(loss: keras.losses.Loss) -> str | None:
+    """The name of the function of Keras's that a loss computes; None for another loss."""
+    function = loss.call if isinstance(loss, _FunctionLoss) else vars(loss).get("fn")
+    own = isinstance(function, FunctionType) and function.__module__.startswith("keras.")
+    return function.__name__ if own else None
+
+
+def taken_by(loss: keras.losses.Loss | None) -> Taken | None:
+    """What a loss takes, where that is not any numbers; None for others."""
+    taken = None if loss is None else _TAKEN.get(name_of(loss) or "")
+    if taken is None:
+        return None
+    return taken._replace(logits=bool(vars(loss).get("_fn_kwargs", {}).get("from_logits")))

@@ -22,7 +22,10 @@ PACKAGE = ROOT / "autoencoders"
 
 # From the ground up; a module imports from its own floor or from those below it.
 FLOORS = [
-    {"arguments", "checks", "docstrings", "draws", "files", "serialization", "types"},
+    {
+        *("arguments", "checks", "docstrings", "draws", "files", "frames", "serialization"),
+        "types",
+    },
     {"registry", "losses", "distributions", "priors"},
     {"layers", "networks"},
     {"training"},

@@ -9,6 +9,7 @@ from sklearn.utils.validation import validate_data
 
 from autoencoders.anomaly.base import Detector
 from autoencoders.anomaly.chunks import batches, chunks, is_pipeline, spool
+from autoencoders.frames import check_columns, unmasked
 
 # What a detector takes: arrays, frames, and pipelines of batches.
 Rows = ArrayLike | Iterable[Any]
@@ -59,7 +60,9 @@ def checked_chunks(X: Rows, detector: Detector) -> Iterator[np.ndarray]:
 
 
 def _checked(X: Rows, columns: Detector, *, known: bool, **options: Any) -> np.ndarray:
-    rows = validate_data(columns, X, reset=not known, allow_nd=True, dtype="numeric", **options)
+    check_columns(X, "X")
+    options = {"allow_nd": True, "dtype": "numeric", **options}
+    rows = validate_data(columns, unmasked(X), reset=not known, **options)
     if known:
         _check_row_shape(rows, columns)
     return rows

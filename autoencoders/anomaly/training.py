@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -19,6 +18,7 @@ from autoencoders.anomaly.chunks import chunks, is_mapped, spool
 from autoencoders.anomaly.ensemble import DenoisingEnsemble
 from autoencoders.anomaly.scaling import Scaler
 from autoencoders.autoencoder import Autoencoder
+from autoencoders.networks import endings
 
 # From `warnings.warn` in a hook of `Detector.fit`, through both classes' `fit` and the check of the
 # backend, to the line that fits a detector.
@@ -158,9 +158,8 @@ def is_bounded(model: Model) -> bool:
     """Whether the model's reconstructions have a range."""
     if isinstance(model, DenoisingEnsemble):
         model = model.members[0]  # all have the same decoder
-    layers = model.decoder.layers if isinstance(model.decoder, keras.Model) else ()
-    activated = [layer for layer in layers if hasattr(layer, "activation")]
-    squashed = bool(activated) and activated[-1].activation is keras.activations.sigmoid
+    end = endings.ending(model.decoder)
+    squashed = end is not None and end.bounded
     return squashed or bool(np.isfinite([model.expectation.low, model.expectation.high]).any())
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import keras
-import numpy as np
 
 from autoencoders.arguments.variables import is_variable, reads_constants, tensor, write
+from autoencoders.checks import plain
 
 
 class Argument:
@@ -231,7 +231,8 @@ class Structure(Argument):
         self._check = check
 
     def checked(self, value: Any) -> Any:
-        """The value, if the check lets it pass."""
+        """The value, with NumPy's numbers as Python's, if the check lets it pass."""
+        value = plain(value)
         if self._check is not None:
             self._check(self.argument, value)
         return value
@@ -333,8 +334,7 @@ def _plain(value):
     """A number of NumPy's, or a tensor of one, as one of Python's, which a config can hold."""
     if keras.ops.is_tensor(value):
         value = keras.ops.convert_to_numpy(value)
-    single = isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0
-    return value.item() if single else value
+    return plain(value)
 
 
 def _serialized(value):

@@ -1,6 +1,7 @@
 """`Autoencoder`, the base class that every model of the zoo shares."""
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from keras import ops
 
 from autoencoders import losses
 from autoencoders.arguments import Declared, Part, Structure, constants
-from autoencoders.autoencoder import classifier, forward, generation, hooks, inference
+from autoencoders.autoencoder import classifier, fitting, forward, generation, hooks, inference
 from autoencoders.autoencoder import objective as objectives
+from autoencoders.checks import from_file
 from autoencoders.distributions.priors import described
 from autoencoders.layers import Bottleneck, Penalty
-from autoencoders.networks import tie
+from autoencoders.networks import endings, tie
 from autoencoders.serialization import PACKAGE
 from autoencoders.training import adapting, evidence, frozen, state
 from autoencoders.training.expectation import Expectation
@@ -21,16 +23,6 @@ from autoencoders.training.phased_model import PhasedModel
 from autoencoders.training.row_runner import RowRunner
 from autoencoders.training.step import Phase
 from autoencoders.types import KnownShape, Shape, Tensor
-
-
-def _is_bottleneck(name, value):
-    if value is not None and not isinstance(value, Bottleneck):
-        raise TypeError(f"`{name}` must be a layers.Bottleneck, got {value!r}.")
-
-
-def _is_likelihood(name, value):
-    if value is not None and not isinstance(value, losses.Likelihood):
-        raise TypeError(f"`{name}` must be a losses.Likelihood, got {value!r}.")
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -62,13 +54,13 @@ class Autoencoder(Declared, PhasedModel):
             given, scaled as Keras scales it.
     """
 
-    encoder = Part()
-    decoder = Part()
-    bottleneck: Part = Part(_is_bottleneck)
+    encoder = Part(endings.is_network)
+    decoder = Part(endings.is_network)
+    bottleneck: Part = Part(fitting.is_bottleneck)
     corruption: Part = Part(until_built=True)
     penalties = Part()
-    likelihood: Part = Part(_is_likelihood)
-    mask_value = Structure()
+    likelihood: Part = Part(fitting.is_likelihood)
+    mask_value = Structure(fitting.is_padding)
 
     # From rows to reconstructions: forward.py ----------------------------------------------------
 
@@ -160,24 +152,20 @@ class Autoencoder(Declared, PhasedModel):
         if isinstance(input_shape[0], (list, tuple)):
             input_shape = input_shape[0]
         self._row_shape = tuple(input_shape[1:])
-        output_shape = tuple(getattr(self.decoder, "output_shape", None) or ())[1:]
+        output_shape = (endings.known_shape(self.decoder, "output_shape") or ())[1:]
         # Where the encoder leaves a size open, the decoder may know it.
         if len(output_shape) == len(self._row_shape):
             sizes = zip(self._row_shape, output_shape, strict=True)
             self._row_shape = tuple(out if own is None else own for own, out in sizes)
-        row = self._zeros()
+        fitting.check_encoder(self)
+        fitting.check_ending(self)
         with state.afresh(self):
-            code, reconstruction = self.run_parts(self.inputs_of(self._example()), training=False)
+            code, _ = self.run_parts(self.inputs_of(self._example()), training=False)
             # A size of the code that changes with an open size of the input is open, too.
             other = code
             if None in self._row_shape:
                 longer = self.inputs_of(self._example(open_size=48))
                 other = self.code(self.features(longer, training=False))
-        if tuple(reconstruction.shape) != tuple(row.shape):
-            raise ValueError(
-                f"The decoder gives rows of shape {tuple(reconstruction.shape[1:])}, but the "
-                f"input's rows have shape {tuple(row.shape[1:])}."
-            )
         sizes = zip(code.shape[1:], other.shape[1:], strict=True)
         self._latent_shape = tuple(a if a == b else None for a, b in sizes)
         super().build(input_shape)
@@ -227,14 +215,21 @@ class Autoencoder(Declared, PhasedModel):
     @property
     def known_input_shape(self) -> Shape | None:
         """The encoder's input shape, where it has one before it sees data."""
-        return getattr(self.encoder, "input_shape", None)
+        return endings.known_shape(self.encoder, "input_shape")
 
     @property
     def expectation(self) -> Expectation:
         """The shape the model was built for, and the range its likelihood supports."""
-        support = losses.Likelihood.support if self.likelihood is None else self.likelihood.support
-        padding, dtype = self.mask_value, self.variable_dtype
-        return Expectation(self._row_shape, support, self.labels, padding, dtype)
+        return Expectation(
+            self._row_shape,
+            fitting.target_range(self),
+            self.labels,
+            self.mask_value,
+            fitting.usual_range(self),
+            partial(fitting.remark_on, self),
+            remarks_in_steps=self._launches.jit_compile is not True,
+            dtype=self.variable_dtype,
+        )
 
     @property
     def row_shape(self) -> KnownShape:
@@ -254,7 +249,8 @@ class Autoencoder(Declared, PhasedModel):
         Raises:
             TypeError: methods of a subclass that no step would use, as `hooks.check` says.
             ValueError: a `loss` for a model with a likelihood. A Keras loss is a mean over
-                features, beside which a KL term in nats would be far too heavy.
+                features, beside which a KL term in nats would be far too heavy. Or a loss that
+                does not take what the decoder puts out.
         """
         hooks.check(self)
         if loss is not None and self.likelihood is not None:
@@ -262,6 +258,7 @@ class Autoencoder(Declared, PhasedModel):
                 f"The loss of {self.name!r} is its likelihood's, in nats, so that it balances the "
                 "other terms. Choose another with the `likelihood` argument when you build it."
             )
+        fitting.check_loss(self, loss)
         super().compile(optimizer, loss, **kwargs)
 
     def compute_metrics(
@@ -323,7 +320,8 @@ class Autoencoder(Declared, PhasedModel):
         prior, training = config.pop("fitted_prior", None), config.pop("training", None)
         pretrained = config.pop("pretrained", False)  # as earlier files have it
         frozen_layers = config.pop("frozen", ())
-        super().build_from_config(config)
+        with from_file():
+            super().build_from_config(config)
         frozen.from_config(self, frozen_layers)
         if prior is not None:
             self._keep_prior(keras.saving.deserialize_keras_object(prior))

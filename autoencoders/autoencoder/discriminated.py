@@ -6,8 +6,9 @@ import keras
 from keras import ops
 
 from autoencoders.arguments import Part, Structure
-from autoencoders.autoencoder import Autoencoder
+from autoencoders.autoencoder import Autoencoder, fitting
 from autoencoders.layers.encoding import Inputs
+from autoencoders.networks import endings
 from autoencoders.training.step import Batch, Phase
 from autoencoders.types import Tensor
 
@@ -26,7 +27,7 @@ class DiscriminatedAutoencoder(Autoencoder):
     """
 
     discriminator_terms: tuple[str, ...] = ("discriminator_loss",)
-    discriminator = Part()
+    discriminator = Part(endings.is_network)
     seed = Structure()
 
     def __init__(
@@ -52,7 +53,7 @@ class DiscriminatedAutoencoder(Autoencoder):
 
     def run_discriminators(self, code: Tensor, reconstruction: Tensor, training: bool) -> None:
         """Call each discriminator once; a subclass adds its own."""
-        self.discriminator(code, training=training)
+        fitting.check_logit(self.discriminator, self.discriminator(code, training=training))
 
     @property
     def discriminators(self) -> list[keras.layers.Layer]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import keras
 from keras import ops
 
+from autoencoders.autoencoder.fitting import check_code, check_output, one_tensor
 from autoencoders.distributions.posteriors import DiagonalGaussian
 from autoencoders.layers import Drawn, Encoding, Inputs
 from autoencoders.networks import SequenceDecoder
@@ -60,10 +61,10 @@ def features(
     if corrupt and self.corruption is not None:
         rows = self.corruption(rows, training=training)
     if inputs.mask is None:  # The mask is the clean input's: noise would hide the padding.
-        return self.encoder(rows, training=training)
+        return one_tensor("encoder", self.encoder(rows, training=training))
     rows = ops.copy(rows)  # Keras notes the mask on the tensor, which others use without it.
     with masks_pass(self):
-        return self.encoder(rows, training=training, mask=inputs.mask)
+        return one_tensor("encoder", self.encoder(rows, training=training, mask=inputs.mask))
 
 
 @contextmanager
@@ -125,8 +126,9 @@ def decoder_output(
         training: Whether to run as in training.
         target: What they are to become, for decoders that are shown it in training.
     """
+    check_code(self, latent)
     if not isinstance(self.decoder, SequenceDecoder):
-        return self.decoder(latent, training=training)
+        return one_tensor("decoder", self.decoder(latent, training=training))
     mask = inputs.mask
     if target is not None:
         mask, target = self.repeated(mask), self.repeated(target)
@@ -139,7 +141,9 @@ def reconstruct(
     self: Autoencoder, latent: Tensor, inputs: Inputs, training: bool | None = None
 ) -> Tensor:
     """The reconstruction from one code for each row; padding comes back as it is."""
-    reconstruction = self.mean_of(self.decoder_output(latent, inputs, training))
+    output = self.decoder_output(latent, inputs, training)
+    check_output(self, output, inputs.rows)
+    reconstruction = self.mean_of(output)
     if inputs.mask is not None:
         mask = inputs.mask[..., None]
         reconstruction = ops.where(mask, reconstruction, self.mask_value)

@@ -108,7 +108,7 @@ class GaussianMixture(Declared, Value):
         n, dim = shape[0], math.prod(shape[1:])
         check_dimensions(self, self.means.shape[1], dim)
         # Two seeds make the choice of a component and the place in it independent.
-        first, second = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
+        first, second = (seed, seed + 1) if isinstance(seed, (int, np.integer)) else (seed, seed)
         uniform = draws.uniform((n, 1), seed=first)
         cumulative = ops.cast(np.cumsum(self.weights)[:-1], uniform.dtype)
         component = ops.sum(ops.cast(uniform > cumulative, "int32"), axis=1)

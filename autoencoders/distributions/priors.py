@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import keras
+import numpy as np
 from keras import ops
 
 from autoencoders import draws
@@ -150,7 +151,7 @@ class SwissRoll(Declared, Value):
         """Draw latent vectors: `shape`, of two dimensions."""
         n, dim = shape
         check_dimensions(self, 2, dim)
-        first, second = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
+        first, second = (seed, seed + 1) if isinstance(seed, (int, np.integer)) else (seed, seed)
         # The length of the spiral up to a point grows with the square of the point's distance.
         share = ops.sqrt(draws.uniform((n,), seed=first))
         angle = self._whole_angle * share
@@ -215,7 +216,7 @@ class VampPrior(Declared, Prior, keras.layers.Layer):
 
     def sample(self, shape: tuple[int, ...], seed: int | keras.random.SeedGenerator) -> Tensor:
         """Draw latent vectors: `shape`."""
-        first, second = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
+        first, second = (seed, seed + 1) if isinstance(seed, (int, np.integer)) else (seed, seed)
         chosen = draws.randint((shape[0],), 0, self.num_pseudo_inputs, seed=first)
         drawn = DiagonalGaussian(*(ops.take(part, chosen, axis=0) for part in self.components()))
         return drawn.sample(second)

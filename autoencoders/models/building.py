@@ -7,6 +7,7 @@ from typing import Any
 
 from autoencoders import networks
 from autoencoders.autoencoder import Autoencoder
+from autoencoders.checks import plain
 
 
 def composed(
@@ -52,7 +53,7 @@ def composed(
         except TypeError as error:
             raise TypeError(f"{name}() {error}") from None
         bound.apply_defaults()
-        given = dict(bound.arguments)
+        given = {argument: plain(value) for argument, value in bound.arguments.items()}
         for other in others:
             given |= given.pop(other.name)
         ours = {argument: value for argument, value in given.items() if argument in names}

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 
+from autoencoders.checks import plain
 from autoencoders.losses import Likelihood
 from autoencoders.networks.convolutional import conv, conv1d
 from autoencoders.networks.dense import mlp, sizes
+from autoencoders.networks.endings import is_network
 from autoencoders.networks.recurrent import recurrent
 from autoencoders.networks.recursive import recursive
 from autoencoders.types import Activation, Networks, Sizes
@@ -45,8 +48,13 @@ class Architecture:
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            if isinstance(value := getattr(self, one.name), list):  # which could not be hashed
-                object.__setattr__(self, one.name, tuple(value))
+            value = getattr(self, one.name)
+            if isinstance(value, (list, np.ndarray)):  # which could not be hashed
+                value = tuple(value)
+            object.__setattr__(self, one.name, plain(value))
+        for name, network in (("encoder", self.encoder), ("decoder", self.decoder)):
+            if network is not None:
+                is_network(name, network)
 
     def build(
         self,

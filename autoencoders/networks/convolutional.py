@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from autoencoders.networks.dense import sizes
+from autoencoders.networks.dense import size, sizes
 from autoencoders.types import Activation, Sizes
 
 # Whatever order of the axes Keras is set to: a model and its files mean the same everywhere.
@@ -136,6 +136,7 @@ def _convolutional(
     if not filters:
         raise ValueError("A convolutional network needs at least one layer: `filters=(32,)`.")
     *spatial, channels = input_shape
+    latent_dim = size(latent_dim, "latent_dim")
     grids = [tuple(spatial)]  # its size after each layer
     for _ in filters:
         grids.append(tuple(math.ceil(size / 2) for size in grids[-1]))

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from autoencoders.arguments import Declared, Structure
+from autoencoders.checks import is_integer
 from autoencoders.serialization import PACKAGE
 from autoencoders.types import Activation, Shape, Sizes, Tensor
 
@@ -92,7 +94,7 @@ def discriminator(
     name: str = "discriminator",
 ) -> keras.Model:
     """Dense network from a latent code to one logit: `(batch, latent_dim)` to `(batch, 1)`."""
-    inputs = keras.Input((latent_dim,))
+    inputs = keras.Input((size(latent_dim, "latent_dim"),))
     x = _hidden(inputs, sizes(hidden_units, "discriminator_units"), activation)
     return keras.Model(inputs, layers.Dense(1, name="logit")(x), name=name)
 
@@ -244,17 +246,27 @@ def _layers_of(network, kind):
 
 
 def sizes(values: Any, name: str) -> tuple[int, ...]:
-    """One positive integer, or several, as a tuple.
+    """One positive integer, or several, as a tuple of Python's.
 
     Raises:
         ValueError: they are something else.
     """
-    given = values
-    values = (values,) if isinstance(values, int) else values
-    valid = isinstance(values, (list, tuple)) and all(isinstance(v, int) and v > 0 for v in values)
-    if not valid:
-        raise ValueError(f"`{name}` must be positive integers such as (256, 64), got {given!r}.")
-    return tuple(values)
+    several = values.tolist() if isinstance(values, np.ndarray) else values
+    several = several if isinstance(several, (list, tuple)) else (several,)
+    if not all(is_integer(value, 1) for value in several):
+        raise ValueError(f"`{name}` must be positive integers such as (256, 64), got {values!r}.")
+    return tuple(map(int, several))
+
+
+def size(value: Any, name: str) -> int:
+    """One positive integer, as Python's.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not is_integer(value, 1):
+        raise ValueError(f"`{name}` must be one positive integer, got {value!r}.")
+    return int(value)
 
 
 def _hidden(x, hidden_units, activation, dense=layers.Dense):

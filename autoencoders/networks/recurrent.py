@@ -14,6 +14,7 @@ from keras import layers, ops
 
 from autoencoders.arguments import Declared, Part, Structure
 from autoencoders.losses import Likelihood
+from autoencoders.networks.dense import size
 from autoencoders.networks.sequences import SequenceDecoder, layer_units, series_shape
 from autoencoders.registry import unknown
 from autoencoders.serialization import PACKAGE
@@ -83,7 +84,8 @@ def recurrent(
             arguments = {"activation": activation, "return_sequences": i < len(units)}
             x = _layer(cell, count, bidirectional, masked, f"hidden_{i}", **arguments)(x)
         if code:
-            x = layers.Dense(latent_dim, activation=code_activation, name="code")(x)
+            code_units = size(latent_dim, "latent_dim")
+            x = layers.Dense(code_units, activation=code_activation, name="code")(x)
         encoder = keras.Model(inputs, x, name="encoder")
     if decoder is None:
         decoder = RecurrentDecoder(
@@ -175,7 +177,7 @@ class RecurrentDecoder(Declared, SequenceDecoder):
                 f"Teacher forcing feeds reconstructions back; with {parameters} parameters for "
                 "each element only the `likelihood` tells what they are."
             )
-        self.features = features
+        self.features = size(features, "features")
         self.units = layer_units(units)
         self.cell = cell
         self.bidirectional = bidirectional

@@ -15,6 +15,7 @@ import keras
 from keras import layers, ops
 
 from autoencoders.arguments import Declared, Structure
+from autoencoders.networks.dense import size
 from autoencoders.networks.sequences import SequenceDecoder, layer_units, series_shape
 from autoencoders.serialization import PACKAGE
 from autoencoders.types import Activation, Shape, Sizes, Tensor
@@ -67,7 +68,8 @@ def recursive(
         inputs = keras.Input(input_shape)
         x = RecursiveEncoder(units, activation=activation, name="tree")(inputs)
         if code:
-            x = layers.Dense(latent_dim, activation=code_activation, name="code")(x)
+            code_units = size(latent_dim, "latent_dim")
+            x = layers.Dense(code_units, activation=code_activation, name="code")(x)
         encoder = keras.Model(inputs, x, name="encoder")
     if decoder is None:
         decoder = RecursiveDecoder(
@@ -168,7 +170,7 @@ class RecursiveDecoder(Declared, SequenceDecoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.features = features
+        self.features = size(features, "features")
         self.units = layer_units(units)
         self.activation = keras.activations.get(activation)
         self.output_activation = keras.activations.get(output)

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from autoencoders.checks import is_integer
 from autoencoders.networks.dense import sizes
 from autoencoders.types import KnownShape, Sizes
 
@@ -36,14 +37,14 @@ def series_shape(input_shape: Sequence[int | None] | int) -> KnownShape:
     if not (
         isinstance(input_shape, (list, tuple))
         and len(input_shape) == 2
-        and all(isinstance(size, int) and size > 0 for size in input_shape if size is not None)
+        and all(size is None or is_integer(size, 1) for size in input_shape)
         and input_shape[1] is not None
     ):
         raise ValueError(
             "`input_shape` must be (steps, features), with None for steps of any number, got "
             f"{input_shape!r}."
         )
-    return tuple(input_shape)
+    return tuple(None if size is None else int(size) for size in input_shape)
 
 
 def layer_units(units: Sizes) -> tuple[int, ...]:

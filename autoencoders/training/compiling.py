@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import keras
 
 from autoencoders import registry
+from autoencoders.checks import from_file
 from autoencoders.training import evidence, sources, weight_decay
 from autoencoders.training.frozen import AsCompiled
 from autoencoders.training.loss_terms import LossTrackers
@@ -185,4 +186,5 @@ def compile_from_config(self: PhasedModel, config: dict[str, Any]) -> None:
         first, *_ = self.phases
         own = {first.name: config["optimizer"], **config["phase_optimizers"]}
         weight_decay.exclude(self, own, excluded)
-    self.compile(**config)
+    with from_file():
+        self.compile(**config)

@@ -9,8 +9,9 @@ gives up the check of values from pipelines.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
@@ -19,8 +20,12 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
+from autoencoders import frames
 from autoencoders.training.labels import Labels
 from autoencoders.types import Data, Shape, Tensor
+
+# How many rows of an array are looked at for what is worth a remark.
+_LOOKED_AT = 256
 
 _NON_FINITE = "must be finite, but a batch holds NaN or infinity. Drop or impute such rows."
 
@@ -33,6 +38,10 @@ class Expectation:
         target_range: The smallest and largest value that a target may have.
         labels: The `Labels` that come beside x, for a model that takes them; its target is x.
         padding: A value that stands for padding; targets may have it even outside their range.
+        usual: The range of targets in which nothing is remarkable.
+        remark: Function that is shown some targets, `(n, *shape)`, with values beyond that range,
+            and may warn.
+        remarks_in_steps: Whether a step can call it, for what comes from a pipeline.
         dtype: The model's precision, which data takes on, but for half precision: that is single.
             Keras's unless given.
     """
@@ -43,6 +52,9 @@ class Expectation:
         target_range: tuple[float, float] = (-np.inf, np.inf),
         labels: Labels | None = None,
         padding: float | None = None,
+        usual: tuple[float, float] = (-np.inf, np.inf),
+        remark: Callable[[np.ndarray], None] | None = None,
+        remarks_in_steps: bool = False,
         dtype: str | None = None,
     ) -> None:
         self.shape: Shape = tuple(shape)
@@ -51,6 +63,9 @@ class Expectation:
         self.labels = labels
         self.padding = padding
         self.dtype: str = keras.backend.result_type(dtype or keras.config.floatx(), "float32")
+        self._usual = usual
+        self._remark = remark
+        self._remarks_in_steps = remarks_in_steps
 
     @property
     def labelled(self) -> Expectation:
@@ -62,7 +77,9 @@ class Expectation:
         if self.labels is None:
             raise ValueError("This model takes no labels: it trains on no labelled rows.")
         labels = Labels(self.labels.num_classes)
-        return Expectation(self.shape, (self.low, self.high), labels, self.padding, self.dtype)
+        return Expectation(
+            self.shape, (self.low, self.high), labels, self.padding, dtype=self.dtype
+        )
 
     def arrays(
         self, x: Data, y: Data = None, sample_weight: ArrayLike | None = None
@@ -89,6 +106,29 @@ class Expectation:
                     f"`{name}` must have as many rows as `x`, {len(x)}; got {len(array)}."
                 )
         return tuple(checked)
+
+    def look(self, arrays: tuple[np.ndarray, ...]) -> None:
+        """Look at a small part of what `arrays` gave: is there something to remark?"""
+        targets = arrays[0] if self.labels or len(arrays) == 1 else arrays[1]
+        some, (low, high) = targets[:: max(len(targets) // _LOOKED_AT, 1)], self._usual
+        if self._remark is not None and (some.min() < low or some.max() > high):
+            self._remark(some)
+
+    def _look_within(self, target, remark):
+        """The same in a step, of the first row of a batch."""
+        row = target[:1]
+        unusual = (row < self._usual[0]) | (row > self._usual[1])
+
+        shown = []
+
+        def show(row):
+            if not shown:  # once is enough
+                shown.append(True)
+                remark(row)
+            return True  # A branch of `cond` has to give something.
+
+        shows = partial(tf.numpy_function, show, [row], tf.bool)
+        tf.cond(tf.reduce_any(unusual), shows, lambda: tf.constant(True))
 
     def inputs(self, data: Data, name: str = "x") -> tuple[np.ndarray, ...]:
         """What a reconstruction needs, as a tuple: x; and the labels, where it needs them.
@@ -180,8 +220,10 @@ class Expectation:
             with tf.control_dependencies([tf.debugging.Assert(inside, [message])]):
                 target = tf.identity(target)
                 x = target if y is None else x
+        if self._remark is not None and self._remarks_in_steps:
+            self._look_within(target, self._remark)
         if sample_weight is not None:
-            weight = tf.cast(sample_weight, self.dtype)
+            weight = with_shape(tf.cast(sample_weight, self.dtype), (None,))
             if weight.shape.rank not in (1, None):
                 raise ValueError(
                     "`sample_weight` must have shape (n,), one weight per row; got "
@@ -200,7 +242,7 @@ class Expectation:
         if not has_shape(data):
             raise ValueError(f"`{name}` must be one dense array, got a {type(data).__name__}.")
         self.spec(data.dtype, data.shape, name)
-        data = tf.cast(data, self.dtype)
+        data = with_shape(tf.cast(data, self.dtype), (None, *self.shape))
         return tf.debugging.check_numerics(data, f"`{name}` {_NON_FINITE}")
 
     def _described(self):
@@ -208,9 +250,17 @@ class Expectation:
 
     def _out_of_range(self, name, given):
         return (
-            f"`{name}` must lie in [{self.low:g}, {self.high:g}], the support of its "
-            f"likelihood{given}. Rescale the data, or build the model with another `likelihood`."
+            f"`{name}` must lie in [{self.low:g}, {self.high:g}], the range of the model's "
+            f"likelihood or loss{given}. Rescale the data, or choose another `likelihood` when "
+            "building the model (`loss` when compiling it)."
         )
+
+
+def with_shape(data: Tensor, shape: Shape) -> Tensor:
+    """A batch whose shape a pipeline has left open, of the shape that it has to have."""
+    if data.shape.rank is None or data.shape.rank == len(shape):
+        return tf.ensure_shape(data, shape)
+    return data
 
 
 def has_shape(data: object) -> bool:
@@ -224,9 +274,12 @@ def value_errors() -> Iterator[None]:
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
+        if shapes := re.search(r"tensor \S+ (\[.*?\]) is not .* shape (\[.*?\])", error.message):
+            wanted = shapes[2].replace("?", "any")
+            raise ValueError(f"A batch must have shape {wanted}, got {shapes[1]}.") from None
         # Our message stands among TensorFlow's own words about ops and nodes.
         ours = re.search(
-            r"(`\w+`|Labels) must (be finite|lie in|be integers).*?(rows|`likelihood`)\.",
+            r"(`\w+`|Labels) must (be finite|lie in|be integers).*?(rows|compiling it\))\.",
             str(error.message),
         )
         if ours is None:
@@ -235,21 +288,18 @@ def value_errors() -> Iterator[None]:
 
 
 def _as_array(data, name):
-    if isinstance(data, (list, tuple)) or issparse(data) or not has_shape(data):
+    if frames.is_frame(data):
+        return frames.numbers(data, name, keras.config.floatx())
+    sparse = issparse(data) or isinstance(data, (tf.SparseTensor, tf.RaggedTensor))
+    if isinstance(data, (list, tuple)) or sparse or not has_shape(data):
         pipeline = isinstance(data, (tf.data.Dataset, Iterator))
-        hint = (
-            "Pipelines do for `fit`, `evaluate` and `predict` alone."
-            if pipeline
-            else "Use np.asarray or .toarray()."
-        )
+        hint = "Use np.asarray or .toarray()."
+        if pipeline:
+            hint = "Pipelines do for `fit`, `evaluate` and `predict` alone."
+        elif isinstance(data, (tf.SparseTensor, tf.RaggedTensor)):
+            hint = "Use `tf.sparse.to_dense(x)` or `x.to_tensor()`."
         raise ValueError(f"`{name}` must be one dense array, got a {type(data).__name__}. {hint}")
-    if hasattr(data, "select_dtypes"):  # A data frame has columns, which can be named.
-        others = list(data.select_dtypes(exclude="number").columns)
-        if others:
-            raise ValueError(
-                f"`{name}` must be numeric, but has the columns {others}. Encode or drop them."
-            )
-    return np.asarray(data)
+    return np.asarray(frames.unmasked(data))
 
 
 def _sample_weight(sample_weight, dtype):

@@ -48,7 +48,7 @@ class Labels:
         labels = None if labels is None else tf.convert_to_tensor(labels)
         if labels is None or not labels.dtype.is_integer or labels.shape.rank not in (1, None):
             raise ValueError(f"{self._described()}, one for each row.")
-        classes = tf.cast(labels, tf.int32)
+        classes = tf.ensure_shape(tf.cast(labels, tf.int32), (None,))
         inside = tf.reduce_all((classes >= self._lowest) & (classes < self.num_classes))
         message = f"{self._described()} for all rows."
         with tf.control_dependencies([tf.debugging.Assert(inside, [message])]):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
+from types import FunctionType
+from typing import Any, Protocol, runtime_checkable
 
 import keras
 import tensorflow as tf
 from keras import ops
 
+from autoencoders.checks import refuse
 from autoencoders.types import Tensor
 
 
@@ -19,6 +21,30 @@ class TakesMasks(Protocol):
     def masked(self, y_true: Tensor, y_pred: Tensor, mask: Tensor) -> Tensor:
         """One value per row, `(batch,)`, of the steps that `mask` does not leave out."""
         ...
+
+
+def check_metric_names(metrics: Any, taken: Iterable[str]) -> None:
+    """See that no metric takes the place of something else in the logs.
+
+    Args:
+        metrics: What `compile` was given as metrics: names, functions, metrics, or lists of them.
+        taken: Names under which the model logs something else.
+    """
+    named = {_metric_name(metric) for metric in keras.tree.flatten(metrics)}
+    taken = {*taken, "loss", "learning_rate"}
+    taken |= {f"val_{name}" for name in (*taken, *named)}
+    if clashes := sorted(named & taken):
+        refuse(
+            f"A metric has the name {clashes[0]!r}, under which something else is logged: it would "
+            "take its place in the history. Give it another, for instance "
+            f"`keras.metrics.MeanSquaredError(name={'my_' + clashes[0]!r})`."
+        )
+
+
+def _metric_name(metric):
+    if isinstance(metric, keras.metrics.Metric):
+        return metric.name
+    return metric.__name__ if isinstance(metric, FunctionType) else metric
 
 
 def mean_over_rows(value: Tensor, sample_weight: Tensor | None) -> Tensor:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from autoencoders import losses
+from autoencoders import arguments, losses
 from autoencoders.training import (
     adapting,
     compiling,
@@ -26,7 +26,7 @@ from autoencoders.training.expectation import Expectation
 from autoencoders.training.fused.feed import Feed
 from autoencoders.training.fused.launches import Launches
 from autoencoders.training.labels import Labels
-from autoencoders.training.loss_terms import LossTrackers
+from autoencoders.training.loss_terms import LossTrackers, check_metric_names
 from autoencoders.types import Data, Shape, Tensor
 
 
@@ -163,10 +163,13 @@ class PhasedModel(keras.Model):
                 `training_loop`) and is False for pipelines.
 
         Raises:
-            ValueError: `phase_optimizers` names a phase that the model does not have.
+            ValueError: `phase_optimizers` names a phase that the model does not have, or a metric
+                has the name of something else that is logged.
         """
-        evidence.keep(self)
         names = [phase.name for phase in self.phases]
+        logged = {name for phase in self.phases for name in phase.logged}
+        check_metric_names([metrics, weighted_metrics], {*logged, *arguments.numbers(self)})
+        evidence.keep(self)
         optimizers = compiling.phase_optimizers(names, optimizer, dict(phase_optimizers or {}))
         compiled_loss = None if loss is None else losses.as_loss(loss)
         self._compile_metrics = None  # Keras keeps them when compiled again without metrics.

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from autoencoders import frames
 from autoencoders.training import shuffle
 from autoencoders.training.expectation import has_shape
 from autoencoders.training.fused.feed import Feed
@@ -54,7 +55,7 @@ class OrdersItself(Protocol):
 
 def is_array(x: Data) -> bool:
     """Whether these are arrays, which are checked whole, and not a pipeline."""
-    return has_shape(x) or isinstance(x, (list, tuple))
+    return has_shape(x) or isinstance(x, (list, tuple)) or frames.is_frame(x)
 
 
 def batch_shape(x: Data) -> Shape | None:
@@ -64,7 +65,8 @@ def batch_shape(x: Data) -> Shape | None:
     if isinstance(x, TwoBatches):
         x = x.rows
     rows = _unpacked(x)[0]
-    return (None, *rows.shape[1:]) if has_shape(rows) else None
+    known = has_shape(rows) and (not isinstance(rows.shape, tf.TensorShape) or rows.shape.rank)
+    return (None, *rows.shape[1:]) if known else None
 
 
 def training(
@@ -101,7 +103,7 @@ def training(
         labelled = model.expectation.labelled.arrays(*_unpacked(x.labelled))
         x, y, sample_weight = _unpacked(x.rows)
     if is_array(x) or labelled is not None:
-        arrays, rest = model.expectation.arrays(x, y, sample_weight), None
+        arrays, rest = _looked_at(model.expectation, x, y, sample_weight), None
         if held_out:
             arrays, rest = shuffle.split(arrays, held_out)
         order = partial(
@@ -125,6 +127,12 @@ def training(
         model._shuffle.state, lambda _: x.begin_epoch(model.epochs_trained)
     )
     return Source({**given, "shuffle": False}, counter=counter), None
+
+
+def _looked_at(expectation, x, y, sample_weight):
+    arrays = expectation.arrays(x, y, sample_weight)
+    expectation.look(arrays)
+    return arrays
 
 
 def _ordered(model, arrays, make_order, steps_per_epoch):
@@ -194,7 +202,7 @@ def evaluation(
     _refuse_two_batches(x, "evaluate")
     feed = None
     if checked := is_array(x):
-        arrays = model.expectation.arrays(x, y, sample_weight)
+        arrays = _looked_at(model.expectation, x, y, sample_weight)
         x, y, sample_weight = _unpacked(arrays)
         order = shuffle.Order(len(x), batch_size=batch_size)
         feed = model._launches.feed("test", arrays, order, steps)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from autoencoders import files, registry
+from autoencoders.checks import plain
 from autoencoders.zoo import sources
 from autoencoders.zoo import weights as weights_files
 from autoencoders.zoo.optimizers import compile_arguments
@@ -149,7 +150,7 @@ def load(path: files.AnyPath) -> Any:
 
 def _with_tuples(arguments: dict[str, Any]) -> dict[str, Any]:
     """Arguments with lists as tuples, so that those from JSON equal those from Python."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+    return {k: plain(tuple(v) if isinstance(v, list) else v) for k, v in arguments.items()}
 
 
 def _check_arguments(
@@ -170,22 +171,18 @@ def _shapes_of_networks(overrides: dict[str, Any], arguments: dict[str, Any]) ->
         overrides: What the caller gave, `encoder` and `decoder` perhaps among it.
         arguments: Those of the builder where the caller gave none.
     """
+    from autoencoders.networks.endings import known_shape
+
     shapes: dict[str, Any] = {}
-    encoder_input = _input_shape(overrides.get("encoder"))
+    encoder_input = known_shape(overrides.get("encoder"), "input_shape")
     if encoder_input is not None:
         shapes["input_shape"] = encoder_input[1:]
-    decoder_input = _input_shape(overrides.get("decoder"))
+    decoder_input = known_shape(overrides.get("decoder"), "input_shape")
     if decoder_input is not None and len(decoder_input) == 2:
         # The decoder takes the code, and beside it the class where there are classes.
         classes = {**arguments, **overrides}.get("num_classes", 0)
         shapes["latent_dim"] = decoder_input[1] - classes
     return shapes
-
-
-def _input_shape(network: Any) -> tuple[Any, ...] | None:
-    """The shape that a network takes; None for a layer that does not know its shape, or None."""
-    shape = getattr(network, "input_shape", None)
-    return None if shape is None else tuple(shape)
 
 
 def _pretrained(
@@ -234,7 +231,7 @@ def _build(name: str, arguments: dict[str, Any]) -> Autoencoder:
         default = parameters["input_shape"].default if "input_shape" in parameters else None
         shape = arguments.get("input_shape", default)
         if shape is not None:
-            model.build((None, *((shape,) if isinstance(shape, int) else shape)))
+            model.build((None, *(shape if isinstance(shape, tuple) else (shape,))))
         elif model.known_input_shape:
             model.build(model.known_input_shape)
     return model

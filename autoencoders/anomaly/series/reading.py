@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from autoencoders.anomaly.base import Detector
 from autoencoders.anomaly.chunks import chunks, is_pipeline
+from autoencoders.frames import check_columns, unmasked
 
 # What a detector takes: a series, or several.
 Series = ArrayLike | Sequence[ArrayLike]
@@ -54,6 +55,8 @@ def read_one(x: Any, columns: Detector, *, known: bool = True, least: int = 1) -
             "A series is an array or a data frame, not a pipeline: put it together, or map it "
             "from a file; and to score one that comes in piece by piece, use `stream()`."
         )
+    check_columns(x, "X")
+    x = unmasked(x)
     options: dict[str, Any] = {"dtype": "numeric", "ensure_all_finite": False}
     if np.ndim(x) < 2:
         # A frame's column has a name of its own, which is none of the detector's channels' names.

@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike
 
 from autoencoders import draws, layers, networks, priors
 from autoencoders.arguments import Part
+from autoencoders.autoencoder import fitting
 from autoencoders.autoencoder.discriminated import cross_entropy
 from autoencoders.models.adversarial.codes import AdversarialAutoencoder
-from autoencoders.networks import Architecture
+from autoencoders.networks import Architecture, endings
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.labels import Labels
@@ -41,7 +42,7 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
     """
 
     discriminator_terms = ("style_discriminator_loss", "class_discriminator_loss")
-    label_discriminator = Part()
+    label_discriminator = Part(endings.is_network)
 
     def __init__(
         self,
@@ -64,7 +65,8 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
         """Call each discriminator once."""
         classes, style = self.bottleneck.split(code)
         super().run_discriminators(style, reconstruction, training)
-        self.label_discriminator(classes, training=training)
+        logit = self.label_discriminator(classes, training=training)
+        fitting.check_logit(self.label_discriminator, logit)
 
     @property
     def batch_statistics(self) -> tuple[str, ...]:

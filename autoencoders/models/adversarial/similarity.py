@@ -12,15 +12,18 @@ https://github.com/andersbll/autoencoding_beyond_pixels, the third strided convo
 `networks.conv_discriminator` gives those of the last hidden layer, normalised for each row.
 """
 
+from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
 
 from autoencoders import layers, networks
-from autoencoders.arguments import Number
+from autoencoders.arguments import Number, Part
+from autoencoders.autoencoder import fitting
 from autoencoders.autoencoder.discriminated import DiscriminatedAutoencoder, cross_entropy
 from autoencoders.layers.encoding import Encoding
+from autoencoders.networks import endings
 from autoencoders.registry import register
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.step import Batch, Phase
@@ -39,6 +42,7 @@ class VAEGAN(DiscriminatedAutoencoder):
     """
 
     gamma = Number(at_least=0)
+    discriminator = Part(partial(endings.is_network, outputs=2))
 
     def __init__(
         self, encoder: keras.Layer, decoder: keras.Layer, *, gamma: float = 1.0, **kwargs: Any
@@ -74,7 +78,8 @@ class VAEGAN(DiscriminatedAutoencoder):
 
     def run_discriminators(self, code: Tensor, reconstruction: Tensor, training: bool) -> None:
         """Call the discriminator once."""
-        self.discriminator(reconstruction, training=training)
+        _, logit = self.discriminator(reconstruction, training=training)
+        fitting.check_logit(self.discriminator, logit)
 
     @property
     def phases(self) -> list[Phase]:

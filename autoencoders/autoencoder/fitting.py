@@ -1,0 +1,312 @@
+"""Whether the parts that a model is made of go together: asked before anything is trained."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from autoencoders import losses
+from autoencoders.checks import refuse, remark
+from autoencoders.layers import Bottleneck
+from autoencoders.networks import endings
+from autoencoders.types import Shape, Tensor
+
+if TYPE_CHECKING:
+    from autoencoders.autoencoder.base import Autoencoder
+
+# Checks of single arguments -----------------------------------------------------------------------
+
+
+def is_bottleneck(name: str, value: Any) -> None:
+    """Raise a TypeError unless the argument is a bottleneck, or None."""
+    if value is not None and not isinstance(value, Bottleneck):
+        raise TypeError(f"`{name}` must be a layers.Bottleneck, got {value!r}.")
+
+
+def is_likelihood(name: str, value: Any) -> None:
+    """Raise a TypeError unless the argument is a likelihood, or None."""
+    if value is not None and not isinstance(value, losses.Likelihood):
+        raise TypeError(f"`{name}` must be a losses.Likelihood, got {value!r}.")
+
+
+def is_padding(name: str, value: Any) -> None:
+    """Raise a ValueError unless the argument is a number that padding can have, or None."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is None or (number and math.isfinite(value)):
+        return
+    hint = ""
+    if number and math.isnan(value):
+        hint = (
+            " NaN equals nothing, not even itself, and arithmetic with it gives NaN. Fill padding "
+            f"with a number that the data does not have: `np.nan_to_num(x, nan=-1.0)`, {name}=-1.0."
+        )
+    raise ValueError(f"`{name}` must be a finite number or None, got {value!r}.{hint}")
+
+
+def one_tensor(name: str, output: Any) -> Tensor:
+    """What a network gave, if it is one tensor.
+
+    Raises:
+        ValueError: it is several, or one in a list or a dict.
+    """
+    if isinstance(output, (list, tuple, dict)):
+        raise ValueError(
+            f"`{name}` must put out one tensor, but its `call` returns a {type(output).__name__} "
+            f"of {len(output)}."
+        )
+    return output
+
+
+def target_range(self: Autoencoder) -> tuple[float, float]:
+    """The smallest and the largest value that the likelihood or the compiled loss takes."""
+    if self.likelihood is not None:
+        return self.likelihood.support
+    taken = losses.taken_by(self.compiled_loss)
+    return losses.Likelihood.support if taken is None else taken.targets
+
+
+# Checks of what goes together ---------------------------------------------------------------------
+
+
+def fits(given: Shape, wanted: Shape) -> bool:
+    """Whether two shapes agree in all sizes that are known."""
+    return len(given) == len(wanted) and all(
+        a == b or None in (a, b) for a, b in zip(given, wanted, strict=True)
+    )
+
+
+def check_encoder(self: Autoencoder) -> None:
+    """Raise a ValueError unless the encoder takes rows of the model's shape."""
+    takes = endings.known_shape(self.encoder, "input_shape")
+    if takes is not None and not fits(takes[1:], self._row_shape):
+        raise ValueError(
+            f"The encoder takes rows of shape {takes[1:]}, but the model is built for rows of "
+            f"shape {self._row_shape}. Give both the same shape, or begin the encoder with a layer "
+            "that reshapes rows, such as `keras.layers.Flatten()`."
+        )
+
+
+def check_code(self: Autoencoder, latent: Tensor) -> None:
+    """Raise a ValueError unless the decoder takes codes like these."""
+    takes = endings.known_shape(self.decoder, "input_shape")
+    given = tuple(latent.shape[1:])
+    if takes is not None and not fits(takes[1:], given):
+        beside = ", the class of a row beside it" if self.needs_labels else ""
+        raise ValueError(
+            f"The decoder takes codes of shape {takes[1:]}, but it is given codes of shape "
+            f"{given}{beside}. Pass a `decoder` that takes those, or make the code as wide as it "
+            "takes (`latent_dim`, or the end of the encoder)."
+        )
+
+
+def check_output(self: Autoencoder, output: Tensor, rows: Tensor) -> None:
+    """Raise a ValueError unless the decoder's output has the shape of the rows.
+
+    Or that of the parameters that the likelihood takes.
+    """
+    likelihood = self.likelihood
+    parameters = 1 if likelihood is None else likelihood.parameters
+    row, given = tuple(rows.shape[1:]), tuple(output.shape[1:])
+    wanted = (*row[:-1], None if row[-1] is None else parameters * row[-1])
+    if fits(given, wanted):
+        return
+    beside = ""
+    if likelihood is not None and parameters > 1:
+        beside = (
+            f", and the likelihood {likelihood.name!r} takes {parameters} numbers for each element "
+            f"along the last axis: {wanted}"
+        )
+    sizes = [math.prod(size or 0 for size in shape) for shape in (given, wanted)]
+    hint = f" End it with `keras.layers.Reshape({wanted})`." if sizes[0] == sizes[1] > 0 else ""
+    raise ValueError(
+        f"The decoder gives rows of shape {given}, but the input's rows have shape {row}"
+        f"{beside}.{hint}"
+    )
+
+
+def check_ending(self: Autoencoder) -> None:
+    """See that the decoder does not end in an activation that the likelihood has no use for."""
+    end = endings.ending(self.decoder)
+    likelihood = self.likelihood
+    if end is None or likelihood is None or not end.bounded:
+        return
+    if likelihood.parameters > 1:
+        refuse(
+            f"The decoder ends in {_described(end)}, but the likelihood {likelihood.name!r} takes "
+            f"{likelihood.parameters} numbers for each element, not all of which lie in that range "
+            "(log-variances are mostly below 0). Remove the last activation of the decoder, or "
+            "apply it to the part of the output that holds the means alone."
+        )
+    elif likelihood.logits and _squeezes(end):
+        refuse(
+            f"The decoder ends in {_described(end)}, but the likelihood {likelihood.name!r} takes "
+            "logits, any numbers, and applies a sigmoid to them itself: no reconstruction could "
+            f"lie outside of {_sigmoid(end.low):.2f} to {_sigmoid(end.high):.2f}. Remove the last "
+            "activation of the decoder (`activation=None`), or build the model with a likelihood "
+            "that takes means, such as likelihood='gaussian' or 'squared_error'."
+        )
+
+
+def check_loss(self: Autoencoder, loss: Any) -> None:
+    """See that a loss for `compile` takes what the decoder puts out.
+
+    Without a likelihood that is the reconstruction itself: what `predict` gives, and what
+    `reconstruction_error` compares with rows.
+    """
+    if loss is None:
+        return
+    loss = losses.as_loss(loss)
+    name, taken = losses.name_of(loss), losses.taken_by(loss)
+    if name == "sparse_categorical_crossentropy":
+        refuse(f"The loss {name!r} compares with classes, not with rows. Take 'mse', for instance.")
+    if taken is None:
+        return
+    end = endings.ending(self.decoder)
+    if taken.distribution and self.built and self._row_shape[-1] == 1:
+        refuse(
+            f"The loss {name!r} takes the last axis for a distribution over classes, but rows of "
+            f"shape {self._row_shape} have one number there: the loss would not depend on it. Take "
+            "'binary_crossentropy' for numbers from 0 to 1."
+        )
+    if taken.logits:
+        if end is not None and _squeezes(end):
+            refuse(
+                f"The loss {name!r} with `from_logits=True` takes logits, any numbers, but the "
+                f"decoder ends in {_described(end)}: pass `from_logits=False`, or the name alone, "
+                f"{name!r}."
+            )
+        else:
+            remark(
+                f"With `from_logits=True` the decoder of {self.name!r} learns to put out logits, "
+                "but `predict`, `reconstruction_error` and metrics take what it puts out for the "
+                "reconstruction. End the decoder with the activation (output='sigmoid') and pass "
+                f"{name!r} alone, or build the model with `likelihood=losses.Bernoulli()`."
+            )
+        return
+    low, high = taken.outputs
+    softmax = taken.distribution == "as it is"
+    wrong = end is not None and (end.low < low or end.high > high)
+    if wrong or (softmax and end is not None and end.name != "softmax"):
+        least = "probabilities, from 0 to 1" if high == 1 else "numbers of 0 or more"
+        activation = "softmax" if taken.distribution else "sigmoid" if high == 1 else "softplus"
+        least += " that add up to 1 along the last axis" if softmax else ""
+        refuse(
+            f"The loss {name!r} takes {least}, but the decoder of {self.name!r} ends in "
+            f"{_described(end)}. End it with {activation!r} (the zoo's models: `get(..., "
+            f"output={activation!r})`), or take another loss, such as 'mse'."
+        )
+
+
+def check_logit(discriminator: keras.layers.Layer, output: Tensor) -> None:
+    """See that a discriminator puts out one logit for each row, with no activation behind it."""
+    if tuple(output.shape[1:]) != (1,):
+        raise ValueError(
+            f"A discriminator must put out one logit for each row, (batch, 1), but "
+            f"{discriminator.name!r} puts out {('batch', *output.shape[1:])}: end it with "
+            "`keras.layers.Dense(1)`."
+        )
+    end = endings.ending(discriminator, output=-1)
+    if end is not None and _squeezes(end):
+        refuse(
+            f"The discriminator {discriminator.name!r} ends in {_described(end)}, but its output "
+            "is taken for a logit, any number, of which the losses make the probability "
+            "themselves: remove the last activation (`activation=None`)."
+        )
+
+
+def _squeezes(end):
+    """Whether logits in this range leave out some of the probabilities."""
+    return _sigmoid(end.low) > 0.01 or _sigmoid(end.high) < 0.99
+
+
+def _described(end):
+    if not end.bounded:
+        return f"{end.name!r} (any numbers)"
+    if end.high == math.inf:
+        return f"{end.name!r} (numbers from {end.low:g})"
+    if end.low == -math.inf:
+        return f"{end.name!r} (numbers to {end.high:g})"
+    return f"{end.name!r} (numbers from {end.low:g} to {end.high:g})"
+
+
+def _sigmoid(value: float) -> float:
+    return 1.0 / (1.0 + math.exp(-value)) if value > -700 else 0.0
+
+
+# What rows are worth a remark ---------------------------------------------------------------------
+
+# By so much values may leave the range of the decoder's output unnoticed.
+_TOLERANCE = 0.01
+
+# An image whose largest value is beyond this has values of 0 to 255.
+_BRIGHT = 50.0
+
+# A row of at least so many numbers may be an image that was flattened.
+_LEAST_PIXELS = 64
+
+
+def usual_range(self: Autoencoder) -> tuple[float, float]:
+    """The range in which targets are neither out of the decoder's reach nor like bytes."""
+    low, high = _reach(self)
+    return low - _TOLERANCE, min(high + _TOLERANCE, _BRIGHT if _is_image(self._row_shape) else 254)
+
+
+def remark_on(self: Autoencoder, targets: np.ndarray) -> None:
+    """Warn of targets that the decoder cannot reach, and of images that are not scaled.
+
+    Args:
+        targets: Some of them, `(n, *row_shape)`.
+    """
+    values = targets if self.mask_value is None else targets[targets != self.mask_value]
+    if not values.size:
+        return
+    low, high = (float(value) for value in (values.min(), values.max()))
+    reach = _reach(self)
+    if low < reach[0] - _TOLERANCE or high > reach[1] + _TOLERANCE:
+        end = _described(endings.ending(self.decoder))
+        remark(
+            f"{self.name!r} cannot reconstruct all of what it is given: its decoder ends in {end}, "
+            f"but there are values from {low:g} to {high:g}. Scale the data to that range, or let "
+            "the decoder end in a linear layer (the zoo's models: `output='linear'`)."
+        )
+    elif _are_bytes(values, self._row_shape, low, high) and not _is_made_for_bytes(self):
+        remark(
+            f"{self.name!r} is given what looks like images with values of 0 to 255. Networks and "
+            "losses are made for values near 0: scale them, `x.astype('float32') / 255`, or begin "
+            "the encoder with `keras.layers.Rescaling(1 / 255)`."
+        )
+
+
+def _reach(self):
+    """The range of the reconstruction, as far as the decoder's last activation tells."""
+    likelihood, end = self.likelihood, endings.ending(self.decoder)
+    means = (losses.Likelihood.mean, losses.Gaussian.mean)
+    is_mean = likelihood is None or (likelihood.parameters == 1 and type(likelihood).mean in means)
+    return (end.low, end.high) if end is not None and is_mean else (-math.inf, math.inf)
+
+
+def _is_image(row_shape):
+    return len(row_shape) == 3 and (row_shape[-1] in (1, 3, 4) or row_shape[0] in (1, 3, 4))
+
+
+def _are_bytes(values, row_shape, low, high):
+    if low < 0 or high > 255:
+        return False
+    if _is_image(row_shape):
+        return high > _BRIGHT
+    # Tables hold such numbers, too, but hardly the whole range of a byte and nothing between.
+    wide = None in row_shape or math.prod(row_shape) >= _LEAST_PIXELS
+    return wide and low == 0 and high == 255 and bool((values == np.rint(values)).all())
+
+
+def _is_made_for_bytes(self):
+    """Whether the model scales rows itself, or has a likelihood of their units."""
+    scale = 1.0
+    if isinstance(self.likelihood, losses.Gaussian):
+        scale = self.likelihood.stddev or 1.0
+    elif isinstance(self.likelihood, losses.Laplace):
+        scale = self.likelihood.scale
+    return scale > 2.0 or endings.scales(self.encoder)
