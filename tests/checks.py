@@ -21,7 +21,8 @@ import pytest
 import tensorflow as tf
 
 import autoencoders
-from autoencoders import arguments, callbacks, datasets, layers, registry
+from autoencoders import arguments, callbacks, datasets, layers, networks, registry
+from autoencoders.networks import endings
 from autoencoders.training import running, state, step
 from tests.kept import facts
 
@@ -76,14 +77,20 @@ def check_uncompiled(name):
     check_directions(model)
     check_numbers(model)
     check_hooks(model)
+    check_misfits(name, model)
+    check_names_of_metrics(model)
+    check_bytes(model, data)
 
 
 def check_order_of_axes(name):
-    """A model built while Keras puts channels first has them last in each layer; return it."""
+    """A model built while Keras puts channels first has them last in each layer; return it.
+
+    Its numbers are NumPy's.
+    """
     before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_first")
     try:
-        model = build(name)
+        model = build(name, **_of_numpy(autoencoders.info(name)["kwargs"]))
     finally:
         keras.config.set_image_data_format(before)
     orders = [vars(layer).get("data_format") for layer in model._flatten_layers()]
@@ -136,7 +143,7 @@ def check_fit_forms(model, data):
     before = model.get_weights()
     model.fit(*data.train, batch_size=BATCH, verbose=0)
     assert _moved(before, model.get_weights())
-    dataset = data.pipeline()
+    dataset = data.pipeline(shapes=False)
     history = model.fit(dataset, validation_data=data.train, verbose=0).history
     assert np.isfinite([values[-1] for values in history.values()]).all()
     assert {f"val_{key}" for key in history if not key.startswith("val_")} <= set(history)
@@ -286,6 +293,60 @@ def check_hooks(model):
         with pytest.raises(TypeError, match=f"does not use the `{name}` of .*: override "):
             model.compile("adam")
         object.__delattr__(model, name)
+
+
+def check_misfits(name, model):
+    """Networks of the user's own that do not fit are refused when the model is made."""
+    rows = keras.Input(model.row_shape)
+    features = keras.layers.Dense(3)(keras.layers.Flatten()(rows))
+    more = keras.Input((2,))
+    both = keras.Model([rows, more], keras.layers.Concatenate()([features, more]))
+    for outputs in ([features, features], {"features": features}):
+        with pytest.raises(ValueError, match="`encoder` must put out one tensor"):
+            build(name, encoder=keras.Model(rows, outputs))
+    with pytest.raises(ValueError, match=r"`encoder` must take one tensor.*conditional"):
+        build(name, encoder=both)
+    code = keras.Input((2,))
+    with pytest.raises(ValueError, match="`decoder` must put out one tensor"):
+        build(name, decoder=keras.Model(code, [keras.layers.Dense(3)(code) for _ in range(2)]))
+    end = endings.ending(model.decoder)
+    assert end.name == ("sigmoid" if end.bounded else "linear")
+    if model.likelihood is None:
+        if not end.bounded:
+            with pytest.raises(ValueError, match="takes probabilities, from 0 to 1"):
+                model.compile("adam", "binary_crossentropy")
+    elif model.likelihood.logits:
+        with pytest.raises(ValueError, match=r"ends in 'sigmoid'.*takes logits"):
+            build(name, decoder=_with_sigmoid(model))
+
+
+def _with_sigmoid(model):
+    """The model's decoder, anew, with a sigmoid behind it."""
+    kind, config = type(model.decoder), model.decoder.get_config()
+    if isinstance(model.decoder, networks.SequenceDecoder):
+        return kind.from_config({**config, "output": "sigmoid"})
+    code = keras.Input(model.decoder.input_shape[1:])
+    return keras.Model(code, keras.layers.Activation("sigmoid")(kind.from_config(config)(code)))
+
+
+def check_names_of_metrics(model):
+    """No metric takes the place of what the model logs."""
+    for name in ["loss", *(name for phase in model.phases for name in phase.logged)]:
+        for clash in (name, f"val_{name}"):
+            with pytest.raises(ValueError, match=f"A metric has the name '{clash}'"):
+                model.compile("adam", metrics=[keras.metrics.MeanSquaredError(name=clash)])
+
+
+def check_bytes(model, data):
+    """Images whose values go to 255 are not trained on without a word."""
+    rows = np.rint(255 * data.x)
+    model.expectation.look((data.x,))
+    if np.isfinite(model.expectation.high):
+        with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+            model.expectation.arrays(rows, data.y)
+    else:
+        with pytest.warns(UserWarning, match="values of 0 to 255|values from 0 to 255"):
+            model.expectation.look((rows,))
 
 
 def check_batch_size(model, data):
@@ -612,7 +673,19 @@ def build(name, **arguments):
         for key, size in _SMALL.items()
         if key in card
     }
-    return autoencoders.get(name, **{"input_shape": _shape(name), **small, **arguments})
+    sizes = {key: _of_numpy(size) for key, size in small.items()}
+    return autoencoders.get(name, **{"input_shape": _shape(name), **sizes, **arguments})
+
+
+def _of_numpy(value):
+    """Numbers as NumPy has them, in tuples and dicts, too."""
+    if isinstance(value, dict):
+        sizes = {key: _of_numpy(one) for key, one in value.items()}
+        return {key: one for key, one in sizes.items() if key not in {"input_shape", *_SMALL}}
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_of_numpy, value))
+    kinds = {bool: np.bool_, int: np.int64, float: np.float32}
+    return kinds[type(value)](value) if type(value) in kinds else value
 
 
 def _shape(name):
@@ -651,8 +724,14 @@ class Data(NamedTuple):
         pair = self.train if self.labelled else (self.x, self.x)
         return (*pair, np.ones(len(self.x), "float32"))
 
-    def pipeline(self):
-        return tf.data.Dataset.from_tensor_slices(self.parts).batch(BATCH)
+    def pipeline(self, shapes=True):
+        """Batches of them, which do not tell their shapes where `shapes` is False."""
+        known = tf.data.Dataset.from_tensor_slices(self.parts).batch(BATCH)
+        if shapes:
+            return known
+        spec = tuple(tf.TensorSpec(None, part.dtype) for part in known.element_spec)
+        hidden = tf.data.Dataset.from_generator(lambda: iter(known), output_signature=spec)
+        return hidden.apply(tf.data.experimental.assert_cardinality(len(known)))
 
 
 def _batch(data, number=0):

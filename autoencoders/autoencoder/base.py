@@ -158,7 +158,6 @@ class Autoencoder(Declared, PhasedModel):
             sizes = zip(self._row_shape, output_shape, strict=True)
             self._row_shape = tuple(out if own is None else own for own, out in sizes)
         fitting.check_encoder(self)
-        fitting.check_ending(self)
         with state.afresh(self):
             code, _ = self.run_parts(self.inputs_of(self._example()), training=False)
             # A size of the code that changes with an open size of the input is open, too.
@@ -166,8 +165,9 @@ class Autoencoder(Declared, PhasedModel):
             if None in self._row_shape:
                 longer = self.inputs_of(self._example(open_size=48))
                 other = self.code(self.features(longer, training=False))
-        sizes = zip(code.shape[1:], other.shape[1:], strict=True)
-        self._latent_shape = tuple(a if a == b else None for a, b in sizes)
+            sizes = zip(code.shape[1:], other.shape[1:], strict=True)
+            self._latent_shape = tuple(a if a == b else None for a, b in sizes)
+            fitting.check_ending(self)
         super().build(input_shape)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from autoencoders import losses
 from autoencoders.checks import refuse, remark
 from autoencoders.layers import Bottleneck
-from autoencoders.networks import endings
+from autoencoders.layers.encoding import Inputs
+from autoencoders.networks import SequenceDecoder, endings
 from autoencoders.types import Shape, Tensor
 
 if TYPE_CHECKING:
@@ -128,8 +130,12 @@ def check_output(self: Autoencoder, output: Tensor, rows: Tensor) -> None:
 
 
 def check_ending(self: Autoencoder) -> None:
-    """See that the decoder does not end in an activation that the likelihood has no use for."""
-    end = endings.ending(self.decoder)
+    """See that the decoder does not end in an activation that the likelihood has no use for.
+
+    The parts of the model have run once.
+    """
+    end = endings.ending(self.decoder) or _tried(self)
+    object.__setattr__(self, "_ending", end)  # Keras has no part in it.
     likelihood = self.likelihood
     if end is None or likelihood is None or not end.bounded:
         return
@@ -150,6 +156,41 @@ def check_ending(self: Autoencoder) -> None:
         )
 
 
+def _ending(self):
+    """How the decoder ends, as far as that is known; see `endings.ending`."""
+    return vars(self)["_ending"] if self.built else endings.ending(self.decoder)
+
+
+def _tried(self):
+    """How a decoder whose code is the user's own seems to end, by what it makes of random codes.
+
+    Large codes drive an activation to its limits, where other layers go far beyond or stay between.
+    """
+    if isinstance(self.decoder, SequenceDecoder) or None in (*self._row_shape, *self._latent_shape):
+        return None
+    codes = np.random.default_rng(0).normal(size=(_TRIED, *self._latent_shape)).astype("float32")
+    labels = ops.zeros((_TRIED,), "int32") if self.needs_labels else None
+    inputs = Inputs(ops.zeros((_TRIED, *self._row_shape)), labels, None)
+    small, large = (
+        ops.convert_to_numpy(self.decoder_output(ops.convert_to_tensor(z), inputs, False))
+        for z in (codes, 1e3 * codes)
+    )
+    low, high = (float(value) for value in (min(small.min(), large.min()), large.max()))
+    for name, ends in (("sigmoid", (0.0, 1.0)), ("tanh", (-1.0, 1.0))):
+        at_an_end = np.abs(large[..., None] - ends).min(axis=-1) < 1e-3
+        within = ends[0] <= low < ends[0] + 1e-3 and high - low > 0.5 and high <= ends[1]
+        if within and at_an_end.mean() > 0.5:
+            return endings.Ending(f"{name}, by its output", *ends)
+    if low == 0.0 and high > 1.0 and np.mean(large == 0.0) > 0.1:
+        return endings.Ending("relu, by its output", 0.0, math.inf)
+    linear = endings.Ending("linear, by its output", -math.inf, math.inf)
+    return linear if low < -1.0 and high > 1.0 else None
+
+
+# How many codes a decoder is tried on.
+_TRIED = 16
+
+
 def check_loss(self: Autoencoder, loss: Any) -> None:
     """See that a loss for `compile` takes what the decoder puts out.
 
@@ -164,7 +205,7 @@ def check_loss(self: Autoencoder, loss: Any) -> None:
         refuse(f"The loss {name!r} compares with classes, not with rows. Take 'mse', for instance.")
     if taken is None:
         return
-    end = endings.ending(self.decoder)
+    end = _ending(self)
     if taken.distribution and self.built and self._row_shape[-1] == 1:
         refuse(
             f"The loss {name!r} takes the last axis for a distribution over classes, but rows of "
@@ -203,10 +244,10 @@ def check_loss(self: Autoencoder, loss: Any) -> None:
 def check_logit(discriminator: keras.layers.Layer, output: Tensor) -> None:
     """See that a discriminator puts out one logit for each row, with no activation behind it."""
     if tuple(output.shape[1:]) != (1,):
+        given = ", ".join(map(str, ("batch", *output.shape[1:])))
         raise ValueError(
             f"A discriminator must put out one logit for each row, (batch, 1), but "
-            f"{discriminator.name!r} puts out {('batch', *output.shape[1:])}: end it with "
-            "`keras.layers.Dense(1)`."
+            f"{discriminator.name!r} puts out ({given}): end it with `keras.layers.Dense(1)`."
         )
     end = endings.ending(discriminator, output=-1)
     if end is not None and _squeezes(end):
@@ -266,7 +307,7 @@ def remark_on(self: Autoencoder, targets: np.ndarray) -> None:
     low, high = (float(value) for value in (values.min(), values.max()))
     reach = _reach(self)
     if low < reach[0] - _TOLERANCE or high > reach[1] + _TOLERANCE:
-        end = _described(endings.ending(self.decoder))
+        end = _described(_ending(self))
         remark(
             f"{self.name!r} cannot reconstruct all of what it is given: its decoder ends in {end}, "
             f"but there are values from {low:g} to {high:g}. Scale the data to that range, or let "
@@ -282,7 +323,7 @@ def remark_on(self: Autoencoder, targets: np.ndarray) -> None:
 
 def _reach(self):
     """The range of the reconstruction, as far as the decoder's last activation tells."""
-    likelihood, end = self.likelihood, endings.ending(self.decoder)
+    likelihood, end = self.likelihood, _ending(self)
     means = (losses.Likelihood.mean, losses.Gaussian.mean)
     is_mean = likelihood is None or (likelihood.parameters == 1 and type(likelihood).mean in means)
     return (end.low, end.high) if end is not None and is_mean else (-math.inf, math.inf)
