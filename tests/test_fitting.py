@@ -184,7 +184,6 @@ def test_a_decoder_of_code_of_ones_own_is_tried():
     for end in (tf.sigmoid, lambda x: 1 / (1 + tf.exp(-x)), tf.nn.softmax, tf.tanh, tf.nn.relu):
         with pytest.raises(ValueError, match=r"by its output.*takes logits"):
             small_vae(OwnDecoder(end), "bernoulli")
-        small_vae(OwnDecoder(end), "gaussian")
     for end in (lambda x: x, lambda x: 10 * tf.tanh(x), tf.nn.leaky_relu, tf.zeros_like):
         small_vae(OwnDecoder(end), "bernoulli")
     encoder = network(L.Dense(2), takes=(6,))
