@@ -230,7 +230,7 @@ def ae(output="linear", input_shape=(6,), **arguments):
         ("poisson", "takes numbers of 0 or more.*'softplus'", "softplus"),
         ("mse", None, "tanh"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "name", None),
 )
 def test_a_loss_takes_what_the_decoder_puts_out(loss, linear, activation):
     if linear is None:
