@@ -48,7 +48,7 @@ VALIDATION, TEST = 400, 2000
 
 LATENT = 64
 GREY, COLOUR, DIGITS = "CIFAR-10, grey", "CIFAR-10, colour", "digits"
-FRAMED = "digits, framed"
+FRAMED, TINTED = "digits, framed", "digits, framed, tinted"
 
 
 class Data(NamedTuple):
@@ -86,11 +86,17 @@ def framed():
     return _divided(*(np.pad(part, border) for part in enlarged))
 
 
+def tinted():
+    """The framed digits, each in a colour of its own."""
+    rng = np.random.default_rng(0)
+    return Data(*(x * rng.uniform(0.2, 1.0, (len(x), 1, 1, 3)).astype("float32") for x in framed()))
+
+
 def _divided(x, x_test):
     return Data(x[:-VALIDATION], x[-VALIDATION:], x_test)
 
 
-TARGETS = {GREY: cifar_grey, DIGITS: digits, FRAMED: framed, COLOUR: cifar_colour}
+TARGETS = {GREY: cifar_grey, DIGITS: digits, FRAMED: framed, TINTED: tinted, COLOUR: cifar_colour}
 
 
 # Ways to begin: functions of a model's name to the model ------------------------------------------
@@ -108,6 +114,21 @@ def scratch(name):
 def pretrained(name):
     """The bundled weights."""
     return autoencoders.get(name, weights="mnist")
+
+
+def halfway(name):
+    """The mean of new weights and the bundled ones, after Ash & Adams (2020, arXiv:1910.08475)."""
+    model, trained = scratch(name), pretrained(name)
+    pairs = zip(model.get_weights(), trained.get_weights(), strict=True)
+    model.set_weights([0.5 * new + 0.5 * old for new, old in pairs])
+    return model
+
+
+def new_encoder(name):
+    """The bundled weights in the decoder, new ones in the encoder."""
+    model, trained = scratch(name), pretrained(name)
+    model.decoder.set_weights(trained.decoder.get_weights())
+    return model
 
 
 def frozen_encoder(name):
@@ -134,6 +155,17 @@ def colour(name):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* tensors were not loaded")
         return autoencoders.get(name, weights="mnist", input_shape=(28, 28, 3))
+
+
+def colour_spread(name):
+    """The same, with the bundled first kernel and last layer spread over the channels."""
+    model, trained = colour(name), pretrained(name)
+    kernel, bias = trained.encoder.get_layer("conv_1").get_weights()
+    model.encoder.get_layer("conv_1").set_weights([np.repeat(kernel, 3, axis=2) / 3, bias])
+    kernel, bias = trained.decoder.get_layer("output").get_weights()
+    spread = [np.repeat(kernel, 3, axis=3), np.repeat(bias, 3)]
+    model.decoder.get_layer("output").set_weights(spread)
+    return model
 
 
 def latent_scratch(name):
@@ -209,21 +241,24 @@ class Case(NamedTuple):
     rows: tuple = (FEW,)
 
 
-_LATENT = f"{LATENT} latent units"
-
 CASES = (
     Case("bundled weights", "ae_mlp", DIGITS, scratch, pretrained, ROWS),
     Case("bundled weights", "ae_mlp", GREY, scratch, pretrained, ROWS),
+    Case("halfway to new weights", "ae_mlp", GREY, scratch, halfway, (1000,)),
+    Case("encoder new", "ae_mlp", GREY, scratch, new_encoder, (1000,)),
+    Case("bundled weights", "ae_conv", GREY, scratch, pretrained),
     Case("bundled weights", "ae_mlp", FRAMED, scratch, pretrained),
     Case("encoder frozen", "ae_mlp", FRAMED, scratch, frozen_encoder),
     Case("encoder frozen", "ae_mlp", DIGITS, scratch, frozen_encoder),
     Case("first layer frozen", "ae_mlp", DIGITS, scratch, frozen_layer),
-    Case(_LATENT, "ae_mlp", DIGITS, latent_scratch, latent),
-    Case("statistics frozen", "normalised", DIGITS, normalised_scratch, normalised_frozen),
-    Case("grey to colour", "ae_conv", COLOUR, colour_scratch, colour),
     Case("encoder frozen", "ae_mlp", GREY, scratch, frozen_encoder),
-    Case("statistics moving", "normalised", DIGITS, normalised_scratch, normalised),
-    Case(_LATENT, "ae_mlp", GREY, latent_scratch, latent),
+    Case(f"{LATENT} latent units", "ae_mlp", DIGITS, latent_scratch, latent),
+    Case("grey to colour", "ae_conv", COLOUR, colour_scratch, colour),
+    Case("grey to colour", "ae_conv", TINTED, colour_scratch, colour),
+    Case("grey to colour, spread", "ae_conv", COLOUR, colour_scratch, colour_spread),
+    Case("batch statistics frozen", "normalised", FRAMED, normalised_scratch, normalised_frozen),
+    Case("batch statistics moving", "normalised", FRAMED, normalised_scratch, normalised),
+    Case("batch statistics frozen", "normalised", DIGITS, normalised_scratch, normalised_frozen),
 )
 
 
