@@ -48,7 +48,7 @@ VALIDATION, TEST = 400, 2000
 
 LATENT = 64
 GREY, COLOUR, DIGITS = "CIFAR-10, grey", "CIFAR-10, colour", "digits"
-FRAMED, TINTED = "digits, framed", "digits, framed, tinted"
+FRAMED = "digits, framed"
 
 
 class Data(NamedTuple):
@@ -86,17 +86,11 @@ def framed():
     return _divided(*(np.pad(part, border) for part in enlarged))
 
 
-def tinted():
-    """The framed digits, each in a colour of its own."""
-    rng = np.random.default_rng(0)
-    return Data(*(x * rng.uniform(0.2, 1.0, (len(x), 1, 1, 3)).astype("float32") for x in framed()))
-
-
 def _divided(x, x_test):
     return Data(x[:-VALIDATION], x[-VALIDATION:], x_test)
 
 
-TARGETS = {GREY: cifar_grey, DIGITS: digits, FRAMED: framed, TINTED: tinted, COLOUR: cifar_colour}
+TARGETS = {GREY: cifar_grey, DIGITS: digits, FRAMED: framed, COLOUR: cifar_colour}
 
 
 # Ways to begin: functions of a model's name to the model ------------------------------------------
@@ -254,7 +248,6 @@ CASES = (
     Case("encoder frozen", "ae_mlp", GREY, scratch, frozen_encoder),
     Case(f"{LATENT} latent units", "ae_mlp", DIGITS, latent_scratch, latent),
     Case("grey to colour", "ae_conv", COLOUR, colour_scratch, colour),
-    Case("grey to colour", "ae_conv", TINTED, colour_scratch, colour),
     Case("grey to colour, spread", "ae_conv", COLOUR, colour_scratch, colour_spread),
     Case("batch statistics frozen", "normalised", FRAMED, normalised_scratch, normalised_frozen),
     Case("batch statistics moving", "normalised", FRAMED, normalised_scratch, normalised),
