@@ -132,7 +132,7 @@ def test_every_argument_is_declared(cls):
             count = code.co_argcount + code.co_kwonlyargcount
             own.update(dict.fromkeys(code.co_varnames[1:count]))
     known = {argument.argument for argument in arguments.declared(cls).values()}
-    assert set(own) - {"name"} == known
+    assert set(own) - {"name", "adapted"} == known  # `adapted` comes from files alone.
 
 
 def test_what_steers_training_is_a_number():
