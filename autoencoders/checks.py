@@ -25,10 +25,10 @@ def from_file() -> Iterator[None]:
         _FROM_FILE.reset(token)
 
 
-def refuse(message: str) -> None:
-    """Raise a ValueError; or only warn, while a file is read, which must come back as it was."""
+def refuse(message: str, error: type[Exception] = ValueError) -> None:
+    """Raise an error; or only warn, while a file is read, which must come back as it was."""
     if not _FROM_FILE.get():
-        raise ValueError(message)
+        raise error(message)
     warnings.warn(message, stacklevel=3)
 
 

@@ -177,7 +177,7 @@ def test_a_guard_of_ones_own_may_go_on_and_leave_all_as_it_is(x):
 def test_weights_that_are_broken_before_training(x):
     broken = model()
     broken.trainable_variables[0].assign(np.nan * broken.trainable_variables[0])
-    with pytest.raises(ValueError, match="are NaN or infinite before training"):
+    with pytest.raises(ValueError, match="were NaN or infinite before training"):
         broken.fit(x, verbose=0)
 
 

@@ -401,3 +401,34 @@ def test_it_is_said_by_fit_of_arrays_and_of_pipelines(eagerly):
             model.fit(x, verbose=0)
         if not eagerly:
             assert len(caught) == 1
+
+
+# Codes --------------------------------------------------------------------------------------------
+
+
+class Sampling(L.Layer):
+    """Adds noise always; to so many rows, or to as many as there are."""
+
+    def __init__(self, rows=None):
+        super().__init__()
+        self.rows = rows
+
+    def call(self, x):
+        shape = keras.ops.shape(x)
+        return x + keras.random.normal((self.rows or shape[0], shape[1]))
+
+
+def _sampled(rows=None):
+    inputs = keras.Input((6,))
+    encoder = keras.Model(inputs, Sampling(rows)(L.Dense(2)(inputs)))
+    return autoencoders.Autoencoder(encoder, network(L.Dense(6)))
+
+
+def test_an_encoder_that_samples_is_remarked_upon():
+    with pytest.warns(UserWarning, match="another code each time.*GaussianBottleneck"):
+        _sampled().compile("adam")
+
+
+def test_an_encoder_with_a_batch_size_of_its_own():
+    with pytest.raises(ValueError, match="gives 32 codes for one row"):
+        _sampled(rows=32).compile("adam")

@@ -10,7 +10,15 @@ from keras import ops
 
 from autoencoders import losses
 from autoencoders.arguments import Declared, Part, Structure, constants
-from autoencoders.autoencoder import classifier, fitting, forward, generation, hooks, inference
+from autoencoders.autoencoder import (
+    classifier,
+    fitting,
+    forward,
+    generation,
+    hooks,
+    inference,
+    ranges,
+)
 from autoencoders.autoencoder import objective as objectives
 from autoencoders.checks import from_file
 from autoencoders.distributions.priors import described
@@ -159,7 +167,9 @@ class Autoencoder(Declared, PhasedModel):
             self._row_shape = tuple(out if own is None else own for own, out in sizes)
         fitting.check_encoder(self)
         with state.afresh(self):
-            code, _ = self.run_parts(self.inputs_of(self._example()), training=False)
+            inputs = self.inputs_of(self._example())
+            code, _ = self.run_parts(inputs, training=False)
+            fitting.check_certainty(self, inputs, code)
             # A size of the code that changes with an open size of the input is open, too.
             other = code
             if None in self._row_shape:
@@ -222,11 +232,11 @@ class Autoencoder(Declared, PhasedModel):
         """The shape the model was built for, and the range its likelihood supports."""
         return Expectation(
             self._row_shape,
-            fitting.target_range(self),
+            ranges.target_range(self),
             self.labels,
             self.mask_value,
-            fitting.usual_range(self),
-            partial(fitting.remark_on, self),
+            ranges.usual_range(self),
+            partial(ranges.remark_on, self),
             remarks_in_steps=self._launches.jit_compile is not True,
             dtype=self.variable_dtype,
         )
@@ -280,7 +290,8 @@ class Autoencoder(Declared, PhasedModel):
                 "weights alone with `save_weights`."
             )
         adapting.check(self)
-        adapting.follow(self)
+        if not self._launches.running:  # What a loop has traced goes on.
+            adapting.follow(self)
         super().save(filepath, *args, **kwargs)
 
     def export(

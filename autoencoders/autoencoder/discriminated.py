@@ -102,5 +102,6 @@ class DiscriminatedAutoencoder(Autoencoder):
 
 def cross_entropy(label: int, logits: Tensor) -> Tensor:
     """−log of the probability that logits `(batch, 1)` give to `label`, 0 or 1: `(batch,)`."""
-    logits = ops.cast(ops.squeeze(logits, axis=-1), keras.config.floatx())
+    precision = keras.backend.result_type(logits.dtype, "float32")
+    logits = ops.cast(ops.squeeze(logits, axis=-1), precision)
     return ops.binary_crossentropy(ops.full_like(logits, label), logits, from_logits=True)

@@ -14,6 +14,7 @@ from autoencoders.checks import refuse, remark
 from autoencoders.layers import Bottleneck
 from autoencoders.layers.encoding import Inputs
 from autoencoders.networks import SequenceDecoder, endings
+from autoencoders.training.keras_hooks import overridden
 from autoencoders.types import Shape, Tensor
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ def is_padding(name: str, value: Any) -> None:
     raise ValueError(f"`{name}` must be a finite number or None, got {value!r}.{hint}")
 
 
+def _is_ours(likelihood):
+    """Whether all that a likelihood does is known: it is none, or one of this package's."""
+    return likelihood is None or type(likelihood).__module__.startswith("autoencoders.")
+
+
 def one_tensor(name: str, output: Any) -> Tensor:
     """What a network gave, if it is one tensor.
 
@@ -60,14 +66,6 @@ def one_tensor(name: str, output: Any) -> Tensor:
             f"of {len(output)}."
         )
     return output
-
-
-def target_range(self: Autoencoder) -> tuple[float, float]:
-    """The smallest and the largest value that the likelihood or the compiled loss takes."""
-    if self.likelihood is not None:
-        return self.likelihood.support
-    taken = losses.taken_by(self.compiled_loss)
-    return losses.Likelihood.support if taken is None else taken.targets
 
 
 # Checks of what goes together ---------------------------------------------------------------------
@@ -95,12 +93,53 @@ def check_code(self: Autoencoder, latent: Tensor) -> None:
     """Raise a ValueError unless the decoder takes codes like these."""
     takes = endings.known_shape(self.decoder, "input_shape")
     given = tuple(latent.shape[1:])
-    if takes is not None and not fits(takes[1:], given):
+    if takes is not None and not fits(_without_ones(takes[1:]), _without_ones(given)):
         beside = ", the class of a row beside it" if self.needs_labels else ""
         raise ValueError(
             f"The decoder takes codes of shape {takes[1:]}, but it is given codes of shape "
             f"{given}{beside}. Pass a `decoder` that takes those, or make the code as wide as it "
             "takes (`latent_dim`, or the end of the encoder)."
+        )
+
+
+def _without_ones(shape):
+    """A shape but for sizes of 1 at its end, which Keras gives a network's input, or takes away."""
+    sizes = list(shape)
+    while sizes and sizes[-1] == 1:
+        sizes.pop()
+    return tuple(sizes)
+
+
+def check_certainty(self: Autoencoder, inputs: Inputs, code: Tensor) -> None:
+    """See that a row has one code, and the same one each time.
+
+    Args:
+        self: The model.
+        inputs: One row.
+        code: What its parts have made of that.
+
+    Raises:
+        ValueError: it has another number of codes.
+    """
+    if code.shape[0] not in (1, None):
+        raise ValueError(
+            f"The encoder gives {code.shape[0]} codes for one row: one of its layers has a batch "
+            "size of its own. Let it take the size from its input, as `keras.ops.shape(x)[0]`."
+        )
+    foreign = [
+        layer
+        for layer in self.encoder._flatten_layers()
+        if type(layer).__module__.partition(".")[0] not in ("autoencoders", "keras")
+        or isinstance(layer, keras.layers.Lambda)
+    ]
+    if foreign and not np.array_equal(
+        ops.convert_to_numpy(code), ops.convert_to_numpy(self.code(self.features(inputs, False)))
+    ):
+        remark(
+            f"The encoder gives the same row another code each time (a layer of its own may do so: "
+            f"{foreign[0].name!r}), also where it is not trained: `encode`, `evaluate` and scores "
+            "will not repeat. Sampling is a bottleneck's business "
+            "(`bottleneck=layers.GaussianBottleneck(latent_dim)`), which gives its loss a KL term."
         )
 
 
@@ -111,6 +150,9 @@ def check_output(self: Autoencoder, output: Tensor, rows: Tensor) -> None:
     """
     likelihood = self.likelihood
     parameters = 1 if likelihood is None else likelihood.parameters
+    if overridden(self, "mean_of") or not _is_ours(likelihood):
+        # Only the shape of the reconstruction is known.
+        output, parameters = self.mean_of(output), 1
     row, given = tuple(rows.shape[1:]), tuple(output.shape[1:])
     wanted = (*row[:-1], None if row[-1] is None else parameters * row[-1])
     if fits(given, wanted):
@@ -139,16 +181,16 @@ def check_ending(self: Autoencoder) -> None:
     likelihood = self.likelihood
     if end is None or likelihood is None or not end.bounded:
         return
-    if likelihood.parameters > 1:
+    if likelihood.parameters > 1 and _is_ours(likelihood):
         refuse(
-            f"The decoder ends in {_described(end)}, but the likelihood {likelihood.name!r} takes "
+            f"The decoder ends in {described(end)}, but the likelihood {likelihood.name!r} takes "
             f"{likelihood.parameters} numbers for each element, not all of which lie in that range "
             "(log-variances are mostly below 0). Remove the last activation of the decoder, or "
             "apply it to the part of the output that holds the means alone."
         )
     elif likelihood.logits and _squeezes(end):
         refuse(
-            f"The decoder ends in {_described(end)}, but the likelihood {likelihood.name!r} takes "
+            f"The decoder ends in {described(end)}, but the likelihood {likelihood.name!r} takes "
             "logits, any numbers, and applies a sigmoid to them itself: no reconstruction could "
             f"lie outside of {_sigmoid(end.low):.2f} to {_sigmoid(end.high):.2f}. Remove the last "
             "activation of the decoder (`activation=None`), or build the model with a likelihood "
@@ -156,7 +198,7 @@ def check_ending(self: Autoencoder) -> None:
         )
 
 
-def _ending(self):
+def ending_of(self: Autoencoder) -> endings.Ending | None:
     """How the decoder ends, as far as that is known; see `endings.ending`."""
     return vars(self)["_ending"] if self.built else endings.ending(self.decoder)
 
@@ -171,10 +213,13 @@ def _tried(self):
     codes = np.random.default_rng(0).normal(size=(_TRIED, *self._latent_shape)).astype("float32")
     labels = ops.zeros((_TRIED,), "int32") if self.needs_labels else None
     inputs = Inputs(ops.zeros((_TRIED, *self._row_shape)), labels, None)
-    small, large = (
-        ops.convert_to_numpy(self.decoder_output(ops.convert_to_tensor(z), inputs, False))
-        for z in (codes, 1e3 * codes)
-    )
+    try:
+        small, large = (
+            ops.convert_to_numpy(self.decoder_output(ops.convert_to_tensor(z), inputs, False))
+            for z in (codes, 1e3 * codes)
+        )
+    except Exception:  # It may assert a range that its codes have.
+        return None
     low, high = (float(value) for value in (min(small.min(), large.min()), large.max()))
     for name, ends in (("sigmoid", (0.0, 1.0)), ("tanh", (-1.0, 1.0))):
         at_an_end = np.abs(large[..., None] - ends).min(axis=-1) < 1e-3
@@ -205,7 +250,7 @@ def check_loss(self: Autoencoder, loss: Any) -> None:
         refuse(f"The loss {name!r} compares with classes, not with rows. Take 'mse', for instance.")
     if taken is None:
         return
-    end = _ending(self)
+    end = ending_of(self)
     if taken.distribution and self.built and self._row_shape[-1] == 1:
         refuse(
             f"The loss {name!r} takes the last axis for a distribution over classes, but rows of "
@@ -216,7 +261,7 @@ def check_loss(self: Autoencoder, loss: Any) -> None:
         if end is not None and _squeezes(end):
             refuse(
                 f"The loss {name!r} with `from_logits=True` takes logits, any numbers, but the "
-                f"decoder ends in {_described(end)}: pass `from_logits=False`, or the name alone, "
+                f"decoder ends in {described(end)}: pass `from_logits=False`, or the name alone, "
                 f"{name!r}."
             )
         else:
@@ -236,7 +281,7 @@ def check_loss(self: Autoencoder, loss: Any) -> None:
         least += " that add up to 1 along the last axis" if softmax else ""
         refuse(
             f"The loss {name!r} takes {least}, but the decoder of {self.name!r} ends in "
-            f"{_described(end)}. End it with {activation!r} (the zoo's models: `get(..., "
+            f"{described(end)}. End it with {activation!r} (the zoo's models: `get(..., "
             f"output={activation!r})`), or take another loss, such as 'mse'."
         )
 
@@ -245,14 +290,14 @@ def check_logit(discriminator: keras.layers.Layer, output: Tensor) -> None:
     """See that a discriminator puts out one logit for each row, with no activation behind it."""
     if tuple(output.shape[1:]) != (1,):
         given = ", ".join(map(str, ("batch", *output.shape[1:])))
-        raise ValueError(
+        refuse(
             f"A discriminator must put out one logit for each row, (batch, 1), but "
             f"{discriminator.name!r} puts out ({given}): end it with `keras.layers.Dense(1)`."
         )
     end = endings.ending(discriminator, output=-1)
     if end is not None and _squeezes(end):
         refuse(
-            f"The discriminator {discriminator.name!r} ends in {_described(end)}, but its output "
+            f"The discriminator {discriminator.name!r} ends in {described(end)}, but its output "
             "is taken for a logit, any number, of which the losses make the probability "
             "themselves: remove the last activation (`activation=None`)."
         )
@@ -263,7 +308,8 @@ def _squeezes(end):
     return _sigmoid(end.low) > 0.01 or _sigmoid(end.high) < 0.99
 
 
-def _described(end):
+def described(end: endings.Ending) -> str:
+    """How an ending is called in a message."""
     if not end.bounded:
         return f"{end.name!r} (any numbers)"
     if end.high == math.inf:
@@ -275,79 +321,3 @@ def _described(end):
 
 def _sigmoid(value: float) -> float:
     return 1.0 / (1.0 + math.exp(-value)) if value > -700 else 0.0
-
-
-# What rows are worth a remark ---------------------------------------------------------------------
-
-# By so much values may leave the range of the decoder's output unnoticed.
-_TOLERANCE = 0.01
-
-# An image whose largest value is beyond this has values of 0 to 255.
-_BRIGHT = 50.0
-
-# A row of at least so many numbers may be an image that was flattened.
-_LEAST_PIXELS = 64
-
-
-def usual_range(self: Autoencoder) -> tuple[float, float]:
-    """The range in which targets are neither out of the decoder's reach nor like bytes."""
-    low, high = _reach(self)
-    return low - _TOLERANCE, min(high + _TOLERANCE, _BRIGHT if _is_image(self._row_shape) else 254)
-
-
-def remark_on(self: Autoencoder, targets: np.ndarray) -> None:
-    """Warn of targets that the decoder cannot reach, and of images that are not scaled.
-
-    Args:
-        targets: Some of them, `(n, *row_shape)`.
-    """
-    values = targets if self.mask_value is None else targets[targets != self.mask_value]
-    if not values.size:
-        return
-    low, high = (float(value) for value in (values.min(), values.max()))
-    reach = _reach(self)
-    if low < reach[0] - _TOLERANCE or high > reach[1] + _TOLERANCE:
-        end = _described(_ending(self))
-        remark(
-            f"{self.name!r} cannot reconstruct all of what it is given: its decoder ends in {end}, "
-            f"but there are values from {low:g} to {high:g}. Scale the data to that range, or let "
-            "the decoder end in a linear layer (the zoo's models: `output='linear'`)."
-        )
-    elif _are_bytes(values, self._row_shape, low, high) and not _is_made_for_bytes(self):
-        remark(
-            f"{self.name!r} is given what looks like images with values of 0 to 255. Networks and "
-            "losses are made for values near 0: scale them, `x.astype('float32') / 255`, or begin "
-            "the encoder with `keras.layers.Rescaling(1 / 255)`."
-        )
-
-
-def _reach(self):
-    """The range of the reconstruction, as far as the decoder's last activation tells."""
-    likelihood, end = self.likelihood, _ending(self)
-    means = (losses.Likelihood.mean, losses.Gaussian.mean)
-    is_mean = likelihood is None or (likelihood.parameters == 1 and type(likelihood).mean in means)
-    return (end.low, end.high) if end is not None and is_mean else (-math.inf, math.inf)
-
-
-def _is_image(row_shape):
-    return len(row_shape) == 3 and (row_shape[-1] in (1, 3, 4) or row_shape[0] in (1, 3, 4))
-
-
-def _are_bytes(values, row_shape, low, high):
-    if low < 0 or high > 255:
-        return False
-    if _is_image(row_shape):
-        return high > _BRIGHT
-    # Tables hold such numbers, too, but hardly the whole range of a byte and nothing between.
-    wide = None in row_shape or math.prod(row_shape) >= _LEAST_PIXELS
-    return wide and low == 0 and high == 255 and bool((values == np.rint(values)).all())
-
-
-def _is_made_for_bytes(self):
-    """Whether the model scales rows itself, or has a likelihood of their units."""
-    scale = 1.0
-    if isinstance(self.likelihood, losses.Gaussian):
-        scale = self.likelihood.stddev or 1.0
-    elif isinstance(self.likelihood, losses.Laplace):
-        scale = self.likelihood.scale
-    return scale > 2.0 or endings.scales(self.encoder)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from autoencoders.checks import refuse
 from autoencoders.training.keras_hooks import overridden
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ _OWN_STEPS = ("train_step", "phases", "reconstruction_phase")
 
 
 def check(model: Autoencoder) -> None:
-    """Raise a TypeError for what a subclass or a user has set that training would do without."""
+    """Raise a TypeError for what a subclass or a user has set that training would do without.
+
+    While a file is read, warn of it.
+    """
     own_steps = any(overridden(model, name) for name in _OWN_STEPS)
     for name in _OF_LOSSES:
         if overridden(model, name) and not overridden(model, "train_step"):
@@ -34,19 +38,22 @@ def check(model: Autoencoder) -> None:
     if overridden(model, "train_step") and not overridden(model, "test_step"):
         for name in (*_OF_LOSSES, *_OF_OUTPUTS):
             if overridden(model, name):
-                raise TypeError(
+                refuse(
                     f"`evaluate` does not use the `{name}` of {type(model).__name__}, which its "
-                    "`train_step` may use: override `test_step`, too."
+                    "`train_step` may use: override `test_step`, too.",
+                    TypeError,
                 )
     if model.activity_regularizer is not None:
-        raise TypeError(
+        refuse(
             f"Training does not use the `activity_regularizer` of {model.name!r} itself: give it "
-            "to the last layer of the decoder, or the model one of `penalties` on its codes."
+            "to the last layer of the decoder, or the model one of `penalties` on its codes.",
+            TypeError,
         )
 
 
 def _refuse(model, name, hook):
-    raise TypeError(
+    refuse(
         f"Training does not use the `{name}` of {type(model).__name__}: override {hook} "
-        "instead, or `phases`."
+        "instead, or `phases`.",
+        TypeError,
     )

@@ -196,7 +196,7 @@ def review(self: Autoencoder, logs: dict[str, float]) -> None:
     Not before training had a fair chance, nor while a schedule of the bottleneck's is under way.
     """
     active = logs.get("active_units")
-    steps = int(self.optimizer.iterations.value)
+    steps = int(ops.convert_to_numpy(self.optimizer.iterations))
     if active is None or steps < _FAIR_CHANCE or self.bottleneck.schedule_under_way:
         return
     units = self.latent_shape[-1]

@@ -26,7 +26,9 @@ class ScheduledBottleneck(Declared, Bottleneck):
     @property
     def schedule_under_way(self) -> bool:
         """Whether a schedule has not come to its end."""
-        return self.steps is not None and int(self.steps.value) < self.schedule_steps
+        if self.steps is None:
+            return False
+        return int(ops.convert_to_numpy(self.steps)) < self.schedule_steps
 
     def build_schedule(self) -> None:
         """Create the weight that counts, if a schedule needs it."""

@@ -216,12 +216,13 @@ def follow(model: PhasedModel) -> None:
     """Let the optimizers of a compiled model know its adapters, for training and for files."""
     if not (model.built and model.compiled):
         return
-    variables = {id(v) for phase in model.phases for v in phase.variables}
-    if not variables <= model._optimized:
+    layers = _changeable(model)
+    adapters = {id(v) for layer in layers if _adapted(layer) for v in _adapters(layer).values()}
+    if any(id(v) in adapters - model._optimized for phase in model.phases for v in phase.variables):
         if any(int(np.asarray(o.iterations)) for o in model.phase_optimizers.values()):
             warnings.warn(
                 f"{model.name!r} has weights to train that it did not have when it was compiled "
-                "(adapters, or layers that were frozen): its optimizers begin anew, with their "
+                "(adapters): its optimizers begin anew, with their "
                 "present settings. To choose others, `compile` it.",
                 stacklevel=3,
             )

@@ -132,10 +132,9 @@ def begin_anew(model: PhasedModel) -> None:
     if not model.compiled:
         return
     evidence.keep(model)
-    optimizers = {
-        name: weight_decay.copied(optimizer) for name, optimizer in model.phase_optimizers.items()
-    }
+    before = model.phase_optimizers
     with model.distribute_strategy.scope():
+        optimizers = {name: weight_decay.copied(one) for name, one in before.items()}
         model.phase_optimizers = optimizers
         model.optimizer = next(iter(optimizers.values()))
         model._prepare()

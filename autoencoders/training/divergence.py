@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import math
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from autoencoders.training import state
+from autoencoders.training.step import terms_of
 from autoencoders.types import Data
 
 if TYPE_CHECKING:
@@ -63,60 +62,79 @@ class DivergenceGuard(keras.callbacks.Callback):
         self._epoch = -1  # None has begun.
         self._doubtful = False
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look at the weights that training begins with; a callback may have loaded them.
+    def release(self) -> None:
+        """Hold no data and no state any longer."""
+        self._rows, self._kept, self._variables, self._weights = None, [], [], []
 
-        Raises:
-            ValueError: they are not finite.
-        """
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Keep the state that training begins with; a callback may have loaded it."""
         if self._epoch < 0:
-            self._variables = state.changing(self.model)
-            if not self._look(None):
-                raise ValueError(
-                    f"The weights of {self.model.name!r} are NaN or infinite before training: "
-                    "load a file that is whole, or build the model again."
-                )
+            self._terms = ["loss", *terms_of(self.model)]
+            weights = self.model.weights
+            self._variables = [*weights, *state.beside_weights(self.model)]
+            self._keep(None)
+            # What is not trained may be infinite for a reason, as a mask is.
+            self._weights = [
+                weight
+                for weight in weights
+                if weight.trainable or _are_finite([state.read(weight)])
+            ]
         self._epoch = epoch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look at the loss, and now and then at the weights."""
+        """Look at the loss, and now and then at the weights.
+
+        Raises:
+            ValueError: they were not finite when training began.
+        """
         if self.diverged is not None:
             return
-        terms = ["loss", *(term for phase in self.model.phases for term in phase.terms)]
         logs = logs or {}
-        broken = [term for term in terms if not math.isfinite(float(logs.get(term, 0.0)))]
+        broken = [term for term in self._terms if not np.isfinite(logs.get(term, 0.0)).all()]
         if broken:
             # The scale of a loss falls until its gradients are finite again.
             passing = _scales_its_loss(self.model) and not self._doubtful
             self._doubtful = True
-            if not passing or not _finite(self.model.weights):
+            if not passing or not self._finite():
                 self._tell(f"`{broken[-1]}` became {logs[broken[-1]]}")
             return
         self._doubtful = False
-        if self._steps() - self._looked_at >= _STEPS_BETWEEN_LOOKS and not self._look(epoch):
-            self._tell("weights became NaN or infinite")
+        if self._steps() - self._looked_at >= _STEPS_BETWEEN_LOOKS:
+            if self._finite():
+                self._keep(epoch)
+            else:
+                self._tell("weights became NaN or infinite")
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Look at the weights that training ends with."""
+        if self.diverged is not None and self.stop:
+            # With `use_ema` Keras has just put averages in the place of the weights.
+            state.put_back(self._kept)
         if self._epoch < 0 or self.diverged is not None or self._steps() == self._looked_at:
             return
-        if not _finite(self.model.weights):
+        if not self._finite():
             self._tell("weights became NaN or infinite")
 
     def _steps(self):
-        return int(self.model.optimizer.iterations.value)
+        return int(state.read(self.model.optimizer.iterations))
 
-    def _look(self, epoch):
-        """Whether the weights are finite; if so, keep the state of after this epoch."""
-        self._looked_at = self._steps()
-        if not _finite(self.model.weights):
-            return False
+    def _keep(self, epoch):
+        """Keep the state of after this epoch."""
+        self._looked_at, self._kept_after = self._steps(), epoch
         if self.restore:
             self._kept = state.values(self._variables)
-            self._kept_after = epoch
-        return True
+
+    def _finite(self):
+        return _are_finite(value for _, value in state.values(self._weights))
 
     def _tell(self, what):
+        watched = {id(weight) for weight in self._weights}
+        kept = (value for variable, value in self._kept if id(variable) in watched)
+        if self._kept_after is None and not _are_finite(kept):
+            raise ValueError(
+                f"The weights of {self.model.name!r} were NaN or infinite before training: "
+                "load a file that is whole, or build the model again."
+            )
         self.diverged = self._epoch
         cause = " ".join(likely_causes(self.model, self._rows))
         after = (
@@ -129,7 +147,6 @@ class DivergenceGuard(keras.callbacks.Callback):
             f"{cause}{stopped}{now}"
         )
         state.put_back(self._kept)
-        self._kept = []
         if self.stop:
             self.model.stop_training = True
 
@@ -190,10 +207,10 @@ def _scales_its_loss(model):
     return any(isinstance(one, keras.optimizers.LossScaleOptimizer) for one in optimizers)
 
 
-def _finite(weights):
-    """Whether all weights are: the smallest and the largest of each show it."""
-    for weight in weights:
-        value = tf.convert_to_tensor(weight.value).numpy()
+def _are_finite(values):
+    """Whether all values are: the smallest and the largest of each show it."""
+    for value in values:
+        value = value.numpy()
         if np.issubdtype(value.dtype, np.integer) or value.size == 0:
             continue
         if not (np.isfinite(value.min()) and np.isfinite(value.max())):

@@ -249,8 +249,9 @@ class Expectation:
         return "(" + ", ".join(["n", *("any" if n is None else str(n) for n in self.shape)]) + ")"
 
     def _out_of_range(self, name, given):
+        low, high = round(self.low, 5), round(self.high, 5)
         return (
-            f"`{name}` must lie in [{self.low:g}, {self.high:g}], the range of the model's "
+            f"`{name}` must lie in [{low:g}, {high:g}], the range of the model's "
             f"likelihood or loss{given}. Rescale the data, or choose another `likelihood` when "
             "building the model (`loss` when compiling it)."
         )

@@ -18,6 +18,7 @@ from autoencoders.training.fused import choice
 from autoencoders.training.fused.launches import Launch
 from autoencoders.training.shuffle import first
 from autoencoders.training.sources import Source
+from autoencoders.training.step import terms_of
 from autoencoders.types import Data
 
 if TYPE_CHECKING:
@@ -71,10 +72,9 @@ def say_directions(model, callbacks):
     """
     if isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = callbacks.callbacks
-    falling = {term for phase in model.phases for term in phase.terms}
     for callback in keras.tree.flatten(callbacks or []):
         to_find_out = isinstance(callback, _WATCHING) and callback.mode == "auto"
-        if to_find_out and callback.monitor.removeprefix("val_") in falling:
+        if to_find_out and callback.monitor.removeprefix("val_") in terms_of(model):
             callback.mode = "min"
 
 
@@ -82,6 +82,7 @@ def finish(model: PhasedModel, history: Any, guard: DivergenceGuard) -> None:
     """Do what is left once `fit` has trained all epochs, whose `History` this is."""
     frozen.warn(model)
     history.diverged = guard.diverged
+    guard.release()
     if guard.diverged is not None:
         warnings.warn(guard.message, stacklevel=4)
         return

@@ -160,6 +160,11 @@ def total(phase: Phase, values: dict[str, Tensor]) -> Tensor:
     return sum(values[term] for term in phase.terms)
 
 
+def terms_of(model: PhasedModel) -> list[str]:
+    """Names of all loss terms: what gets better downwards."""
+    return [term for phase in model.phases for term in phase.terms]
+
+
 def _values(phase, batch, training):
     values = phase.loss(batch, training)
     if set(values) != set(phase.logged):

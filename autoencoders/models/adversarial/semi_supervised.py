@@ -130,7 +130,8 @@ class SemiSupervisedAdversarialAutoencoder(AdversarialAutoencoder):
     def classification_phase(self, batch: Batch, training: bool) -> dict[str, Tensor]:
         """The cross-entropy of the class, a mean over the labelled rows of the batch."""
         features = self.features(self.inputs_of_batch(batch), training)
-        logits = ops.cast(self.bottleneck.logits(features), keras.config.floatx())
+        logits = self.bottleneck.logits(features)
+        logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
         weight = ops.cast(batch.labels >= 0, logits.dtype)
         errors = ops.sparse_categorical_crossentropy(
             ops.maximum(batch.labels, 0), logits, from_logits=True
