@@ -550,7 +550,7 @@ def check_within_others(name, folder):
     model = build(name)
     expected = np.asarray(model(_tensors(data.given)))
     if data.needed:
-        with pytest.raises(ValueError, match="needs labels beside the rows"):
+        with pytest.raises(TypeError, match="needs labels beside the rows"):
             keras.Sequential([keras.Input(data.x.shape[1:]), model])
     for larger, given in _larger(model, data):
         np.testing.assert_array_equal(_first(larger(given), data), expected)

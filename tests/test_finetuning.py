@@ -57,8 +57,8 @@ def test_the_guide_runs(tmp_path, monkeypatch):
     assert any("3 of 14 tensors were not loaded into 'ae_conv'" in text for text in messages)
     assert any("A total of 2 objects could not be loaded" in text for text in messages)
     assert not any(layer.trainable for layer in names["model"].encoder.layers)
-    assert names["model"].trained is names["colour"].trained is True
-    assert names["wider"].trained is None
+    assert names["model"].trained is True
+    assert names["colour"].trained is names["wider"].trained is None
 
 
 # Frozen layers ------------------------------------------------------------------------------------

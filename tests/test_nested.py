@@ -136,9 +136,9 @@ def test_what_a_larger_model_cannot_train_is_said_once():
 
 def test_models_of_labels_take_both():
     model = autoencoders.get("cvae_mlp", input_shape=(6,), hidden_units=(4,), latent_dim=2)
-    with pytest.raises(ValueError, match=r"call it with both, `model\(\(x, labels\)\)`"):
+    with pytest.raises(TypeError, match=r"call it with both, `model\(\(x, labels\)\)`"):
         keras.Sequential([keras.Input((6,)), model])
-    with pytest.raises(ValueError, match="needs labels beside the rows"):
+    with pytest.raises(TypeError, match="needs labels beside the rows"):
         model(rows())
 
 

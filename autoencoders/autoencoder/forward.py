@@ -31,7 +31,7 @@ def inputs_of(self: Autoencoder, x: Tensor | tuple[Tensor, Tensor] | Inputs) -> 
     if isinstance(x, Inputs):
         return x
     if self.needs_labels and not isinstance(x, (tuple, list)):
-        raise ValueError(
+        raise TypeError(
             f"{self.name!r} needs labels beside the rows: call it with both, `model((x, labels))`. "
             "What hands on one tensor alone, such as `keras.Sequential`, cannot contain it."
         )

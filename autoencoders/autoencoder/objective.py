@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from autoencoders.layers.encoding import Encoding, Inputs
+from autoencoders.training import state
 from autoencoders.training.loss_terms import keras_loss, mean_over_rows, replicas
 from autoencoders.training.step import Batch, Phase
 from autoencoders.types import Tensor
@@ -196,7 +197,7 @@ def review(self: Autoencoder, logs: dict[str, float]) -> None:
     Not before training had a fair chance, nor while a schedule of the bottleneck's is under way.
     """
     active = logs.get("active_units")
-    steps = int(ops.convert_to_numpy(self.optimizer.iterations))
+    steps = int(state.read(self.optimizer.iterations))
     if active is None or steps < _FAIR_CHANCE or self.bottleneck.schedule_under_way:
         return
     units = self.latent_shape[-1]

@@ -28,7 +28,7 @@ class ScheduledBottleneck(Declared, Bottleneck):
         """Whether a schedule has not come to its end."""
         if self.steps is None:
             return False
-        return int(ops.convert_to_numpy(self.steps)) < self.schedule_steps
+        return int(ops.copy(self.steps)) < self.schedule_steps
 
     def build_schedule(self) -> None:
         """Create the weight that counts, if a schedule needs it."""

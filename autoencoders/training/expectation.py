@@ -249,7 +249,7 @@ class Expectation:
         return "(" + ", ".join(["n", *("any" if n is None else str(n) for n in self.shape)]) + ")"
 
     def _out_of_range(self, name, given):
-        low, high = round(self.low, 5), round(self.high, 5)
+        low, high = round(self.low, 5) + 0.0, round(self.high, 5) + 0.0  # There is no -0.
         return (
             f"`{name}` must lie in [{low:g}, {high:g}], the range of the model's "
             f"likelihood or loss{given}. Rescale the data, or choose another `likelihood` when "
