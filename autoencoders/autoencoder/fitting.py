@@ -308,8 +308,10 @@ def _squeezes(end):
     return _sigmoid(end.low) > 0.01 or _sigmoid(end.high) < 0.99
 
 
-def described(end: endings.Ending) -> str:
+def described(end: endings.Ending | None) -> str:
     """How an ending is called in a message."""
+    if end is None:
+        return "what cannot be seen"
     if not end.bounded:
         return f"{end.name!r} (any numbers)"
     if end.high == math.inf:

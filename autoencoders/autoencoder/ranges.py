@@ -58,8 +58,7 @@ def remark_on(self: Autoencoder, targets: np.ndarray) -> None:
     low, high = (float(value) for value in (values.min(), values.max()))
     reach = _reach(self)
     if low < reach[0] - _TOLERANCE or high > reach[1] + _TOLERANCE:
-        ending = fitting.ending_of(self)
-        end = "" if ending is None else fitting.described(ending)
+        end = fitting.described(fitting.ending_of(self))
         remark(
             f"{self.name!r} cannot reconstruct all of what it is given: its decoder ends in {end}, "
             f"but there are values from {low:g} to {high:g}. Scale the data to that range, or let "
