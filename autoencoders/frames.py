@@ -5,6 +5,7 @@ Neither library is imported.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,13 @@ def check_columns(data: Any, name: str) -> None:
         return
     if type(data).__name__ == "LazyFrame":
         raise ValueError(f"`{name}` must be one dense array, got a LazyFrame. Use `.collect()`.")
-    columns = zip(data.columns, data.dtypes, strict=True)
-    if others := [column for column, dtype in columns if not _is_numeric(dtype)]:
+    kinds = enumerate(zip(data.columns, data.dtypes, strict=True))
+    others = [
+        column
+        for number, (column, dtype) in kinds
+        if not (_is_numeric(dtype) or _holds_numbers(data, number, dtype))
+    ]
+    if others:
         raise ValueError(
             f"`{name}` must be numeric, but has the columns {others}. Encode or drop them."
         )
@@ -40,6 +46,13 @@ def _is_numeric(dtype):
     if type(dtype).__module__.startswith("polars"):
         return dtype.is_numeric() or str(dtype) == "Boolean"
     return dtype.kind in "fiub"
+
+
+def _holds_numbers(frame, number, dtype):
+    """Whether a column of pandas' for any objects holds numbers alone."""
+    if type(dtype).__module__.startswith("polars") or dtype.kind != "O":
+        return False
+    return all(value is None or isinstance(value, Real) for value in frame.iloc[:, number])
 
 
 def numbers(frame: Any, name: str, dtype: str) -> np.ndarray:

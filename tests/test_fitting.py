@@ -11,6 +11,7 @@ from keras import ops
 import autoencoders
 from autoencoders import AnomalyDetector, Autoencoder, losses, networks
 from autoencoders.autoencoder import fitting
+from autoencoders.frames import check_columns, numbers
 from autoencoders.models.adversarial import AdversarialAutoencoder
 from autoencoders.networks import endings
 
@@ -432,3 +433,13 @@ def test_an_encoder_that_samples_is_remarked_upon():
 def test_an_encoder_with_a_batch_size_of_its_own():
     with pytest.raises(ValueError, match="gives 32 codes for one row"):
         _sampled(rows=32).compile("adam")
+
+
+# Frames -------------------------------------------------------------------------------------------
+
+
+def test_columns_for_any_objects_that_hold_numbers_are_taken():
+    frame = pd.DataFrame({"a": [1.0, None], "b": [2, 3]}).astype(object)
+    np.testing.assert_array_equal(numbers(frame, "x", "float32"), [[1, 2], [np.nan, 3]])
+    with pytest.raises(ValueError, match=r"has the columns \['b'\]"):
+        check_columns(frame.assign(b=["2", "3"]), "x")

@@ -458,7 +458,7 @@ def test_columns_of_data_frames_are_known_by_name():
     assert detector.feature_names_in_.tolist() == ["load", "speed"]
     with pytest.raises(ValueError, match="feature names"):
         detector.predict(frame[["speed", "load"]])
-    with pytest.raises(ValueError, match="could not convert"):
+    with pytest.raises(ValueError, match=r"must be numeric, but has the columns \['load'\]"):
         detector.fit(frame.assign(load="on"))
     assert detector.feature_names_in_.tolist() == ["load", "speed"]
 
