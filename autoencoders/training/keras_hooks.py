@@ -78,7 +78,7 @@ def steps_per_execution(self: PhasedModel) -> int:
     return launches.current().steps if launches else 1
 
 
-def set_steps_per_execution(self: PhasedModel, value: int | None) -> None:
+def set_steps(self: PhasedModel, value: int | None) -> None:
     """Take another value than `compile` was given, as in Keras."""
     if launches := vars(self).get("_launches"):  # Keras's `compile` sets a default, then ours.
         launches.configure(launches.jit_compile, value)

@@ -73,9 +73,7 @@ class PhasedModel(keras.Model):
     make_train_function = keras_hooks.make_train_function
     make_test_function = keras_hooks.make_test_function
     make_predict_function = keras_hooks.make_predict_function
-    steps_per_execution = property(
-        keras_hooks.steps_per_execution, keras_hooks.set_steps_per_execution
-    )
+    steps_per_execution = property(keras_hooks.steps_per_execution, keras_hooks.set_steps)
     jit_compile = property(keras_hooks.jit_compile, keras_hooks.set_jit_compile)
     _get_metrics_result_or_logs = keras_hooks.result_or_logs
 
