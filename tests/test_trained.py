@@ -173,6 +173,8 @@ def test_a_model_that_a_pipeline_trained_is_trained_no_more():
         np.testing.assert_array_equal(a, b)
 
 
+# Keras names each layer that it leaves out.
+@pytest.mark.filterwarnings("ignore:Skipping", "ignore:The random state was not loaded")
 def test_weights_that_were_loaded_in_part_or_not_at_all(tmp_path):
     trained = _model()
     trained.fit(ROWS, epochs=2, verbose=0)
