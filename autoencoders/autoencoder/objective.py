@@ -13,6 +13,7 @@ from keras import ops
 
 from autoencoders.layers.encoding import Encoding, Inputs
 from autoencoders.training import state
+from autoencoders.training.keras_hooks import within_another
 from autoencoders.training.loss_terms import keras_loss, mean_over_rows, replicas
 from autoencoders.training.step import Batch, Phase
 from autoencoders.types import Tensor
@@ -86,7 +87,7 @@ def add_terms(self: Autoencoder, encoding: Encoding) -> None:
     reconstruction is the larger model's to judge. Where this model's own reconstruction loss is a
     sum over the elements of a row, the terms are divided by their number, so that beside a Keras
     loss, which is a mean over them, they weigh as much as they do in this model's own training. In
-    a model that is trainable the schedules and codebooks move on, too.
+    a model that is trainable the schedules and codebooks move on, too, in that one's program.
     """
     values = {name: encoding.terms[name] for name in encoding.terms if name in _of_bottleneck(self)}
     for penalty in self.penalties:
@@ -99,8 +100,10 @@ def add_terms(self: Autoencoder, encoding: Encoding) -> None:
     own = [term for phase in self.phases for term in phase.terms]
     known = {"reconstruction_loss", *values}
     missing = [term for term in own if term not in known and "regularization_loss" not in term]
-    self.note_within(missing if self.trainable else [])
-    if self.bottleneck is not None and self.bottleneck.trainable:
+    # A call by hand only draws.
+    larger = within_another(self)
+    self.note_within(missing if self.trainable and larger else [])
+    if larger and self.bottleneck is not None and self.bottleneck.trainable:
         self.bottleneck.advance(encoding)
 
 

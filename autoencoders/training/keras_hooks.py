@@ -50,13 +50,18 @@ def _launch_instead(model, loop, force):
         setattr(model, name, model._launches.function(loop, keras_function))
 
 
+def within_another(model: PhasedModel) -> bool:
+    """Whether a program is being traced that is none of the model's own steps."""
+    return not (tf.executing_eagerly() or model._launches.running or model._logging)
+
+
 def metrics(self: PhasedModel) -> list[keras.Metric]:
     """Keras's metrics, with the loss terms behind the loss.
 
     Within the program of a larger model there are none: Keras would log them in place of that
     model's own where a layer such as `keras.layers.TimeDistributed` holds this one.
     """
-    if not (tf.executing_eagerly() or self._launches.running or self._logging):
+    if within_another(self):
         return []
     metrics: list[keras.Metric] = keras.Model.metrics.fget(self)
     return [*metrics[:1], *_counted_terms(self), *metrics[1:]] if self.compiled else metrics
