@@ -13,7 +13,6 @@ from keras import ops
 
 from autoencoders.layers.encoding import Encoding, Inputs
 from autoencoders.training import state
-from autoencoders.training.keras_hooks import within_another
 from autoencoders.training.loss_terms import keras_loss, mean_over_rows, replicas
 from autoencoders.training.step import Batch, Phase
 from autoencoders.types import Tensor
@@ -87,7 +86,7 @@ def add_terms(self: Autoencoder, encoding: Encoding) -> None:
     reconstruction is the larger model's to judge. Where this model's own reconstruction loss is a
     sum over the elements of a row, the terms are divided by their number, so that beside a Keras
     loss, which is a mean over them, they weigh as much as they do in this model's own training. In
-    a model that is trainable the schedules and codebooks move on, too, in that one's program.
+    a model that is trainable the schedules and codebooks move on, too.
     """
     values = {name: encoding.terms[name] for name in encoding.terms if name in _of_bottleneck(self)}
     for penalty in self.penalties:
@@ -101,7 +100,7 @@ def add_terms(self: Autoencoder, encoding: Encoding) -> None:
     known = {"reconstruction_loss", *values}
     missing = [term for term in own if term not in known and "regularization_loss" not in term]
     # A call by hand only draws.
-    larger = within_another(self)
+    larger = self._get_call_context().entry_layer not in (self, None)
     self.note_within(missing if self.trainable and larger else [])
     if larger and self.bottleneck is not None and self.bottleneck.trainable:
         self.bottleneck.advance(encoding)
