@@ -51,6 +51,13 @@ def plain(value: Any) -> Any:
     return value.item() if single else value
 
 
+def fits(given: Any, wanted: Any) -> bool:
+    """Whether two shapes agree in all sizes that are known."""
+    return len(given) == len(wanted) and all(
+        a == b or None in (a, b) for a, b in zip(given, wanted, strict=True)
+    )
+
+
 def is_integer(value: Any, least: int) -> bool:
     """Whether this is an integer, Python's or NumPy's, of `least` or more."""
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -10,12 +10,12 @@ import numpy as np
 from keras import ops
 
 from autoencoders import losses
-from autoencoders.checks import refuse, remark
+from autoencoders.checks import fits, refuse, remark
 from autoencoders.layers import Bottleneck
 from autoencoders.layers.encoding import Inputs
 from autoencoders.networks import SequenceDecoder, endings
 from autoencoders.training.keras_hooks import overridden
-from autoencoders.types import Shape, Tensor
+from autoencoders.types import Tensor
 
 if TYPE_CHECKING:
     from autoencoders.autoencoder.base import Autoencoder
@@ -69,13 +69,6 @@ def one_tensor(name: str, output: Any) -> Tensor:
 
 
 # Checks of what goes together ---------------------------------------------------------------------
-
-
-def fits(given: Shape, wanted: Shape) -> bool:
-    """Whether two shapes agree in all sizes that are known."""
-    return len(given) == len(wanted) and all(
-        a == b or None in (a, b) for a, b in zip(given, wanted, strict=True)
-    )
 
 
 def check_encoder(self: Autoencoder) -> None:

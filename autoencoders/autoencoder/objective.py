@@ -13,6 +13,7 @@ from keras import ops
 
 from autoencoders.layers.encoding import Encoding, Inputs
 from autoencoders.training import state
+from autoencoders.training.keras_hooks import called_by_another
 from autoencoders.training.loss_terms import keras_loss, mean_over_rows, replicas
 from autoencoders.training.step import Batch, Phase
 from autoencoders.types import Tensor
@@ -100,7 +101,7 @@ def add_terms(self: Autoencoder, encoding: Encoding) -> None:
     known = {"reconstruction_loss", *values}
     missing = [term for term in own if term not in known and "regularization_loss" not in term]
     # A call by hand only draws.
-    larger = self._get_call_context().entry_layer not in (self, None)
+    larger = called_by_another(self)
     self.note_within(missing if self.trainable and larger else [])
     if larger and self.bottleneck is not None and self.bottleneck.trainable:
         self.bottleneck.advance(encoding)
@@ -199,8 +200,9 @@ def review(self: Autoencoder, logs: dict[str, float]) -> None:
     Not before training had a fair chance, nor while a schedule of the bottleneck's is under way.
     """
     active = logs.get("active_units")
-    steps = int(state.read(self.optimizer.iterations))
-    if active is None or steps < _FAIR_CHANCE or self.bottleneck.schedule_under_way:
+    if active is None or self.bottleneck.schedule_under_way:
+        return
+    if int(state.read(self.optimizer.iterations)) < _FAIR_CHANCE:
         return
     units = self.latent_shape[-1]
     if active < max(0.5, 0.1 * units):

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 # What scaling to a range may miss it by, in single precision.
 _ROUNDING = 1e-6
 
-
 # By so much values may leave the range of the decoder's output unnoticed.
 _TOLERANCE = 0.01
 

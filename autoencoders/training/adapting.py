@@ -222,8 +222,8 @@ def follow(model: PhasedModel) -> None:
         if any(int(np.asarray(o.iterations)) for o in model.phase_optimizers.values()):
             warnings.warn(
                 f"{model.name!r} has weights to train that it did not have when it was compiled "
-                "(adapters): its optimizers begin anew, with their "
-                "present settings. To choose others, `compile` it.",
+                "(adapters): its optimizers begin anew, with their present settings. To choose "
+                "others, `compile` it.",
                 stacklevel=3,
             )
         compiling.begin_anew(model)

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
 from autoencoders import frames
+from autoencoders.checks import fits
 from autoencoders.training.labels import Labels
 from autoencoders.types import Data, Shape, Tensor
 
@@ -174,7 +175,7 @@ class Expectation:
         """Raise a ValueError unless batches of this dtype and shape are expected."""
         if not (isinstance(shape, tf.TensorShape) and shape.rank is None):
             shape = tuple(shape)
-            if not shape or not self._fits(shape[1:]):
+            if not shape or not fits(shape[1:], self.shape):
                 hint = {
                     "y": "It is the clean target of `x`; labels have no place in it.",
                     "z": "Codes have the shape `model.latent_shape`.",
@@ -192,11 +193,6 @@ class Expectation:
                 "string": "Encode every column as numbers first.",
             }.get(dtype, f"Convert it first: `{name}.astype('float32')`.")
             raise ValueError(f"`{name}` must be floating point, got {dtype}. {hint}")
-
-    def _fits(self, given):
-        return len(given) == len(self.shape) and all(
-            a == b or None in (a, b) for a, b in zip(given, self.shape, strict=True)
-        )
 
     def tensors(
         self, x: Tensor, y: Tensor | None, sample_weight: Tensor | None

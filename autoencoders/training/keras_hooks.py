@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common import global_state
 
 if TYPE_CHECKING:
     from autoencoders.training.phased_model import PhasedModel
@@ -48,6 +49,12 @@ def _launch_instead(model, loop, force):
 
     if getattr(model, name) is None or force:
         setattr(model, name, model._launches.function(loop, keras_function))
+
+
+def called_by_another(model: PhasedModel) -> bool:
+    """Whether the call of a larger model is under way, within which this one is called."""
+    context = global_state.get_global_attribute("current_call_ctx")  # Asking Keras would begin one.
+    return context is not None and context.entry_layer is not model
 
 
 def within_another(model: PhasedModel) -> bool:

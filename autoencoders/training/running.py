@@ -41,10 +41,11 @@ def training(
     if source.feed is None:
         model._launches.training_loop = choice.KERAS
     say_directions(model, callbacks)
-    guard = guard_among(callbacks) or DivergenceGuard()
+    passed = guard_among(callbacks)
+    guard = passed or DivergenceGuard()
     guard.begin(x if isinstance(x, np.ndarray) else None)
-    own = [callback for callback in (source.counter, guard) if callback is not None]
-    own = own if guard_among(callbacks) is None else own[:-1]
+    ours = (source.counter, None if passed else guard)
+    own = [callback for callback in ours if callback is not None]
     outer, model._validation_feed = model._validation_feed, validation.feed
     try:
         with (
