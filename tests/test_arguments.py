@@ -580,6 +580,21 @@ def test_a_bound_refuses_what_its_bottleneck_may_be_set_to():
         model.fit(rows, verbose=0)
 
 
+def test_a_number_that_is_set_on_the_whole_says_whose_it_is():
+    model = autoencoders.get("vae_mlp", input_shape=(4,))
+    with pytest.raises(AttributeError, match=r"no number 'beta'.*mean 'bottleneck\.beta'"):
+        model.beta = 0.0
+    with pytest.raises(AttributeError, match=r"mean 'penalties\[0\]\.weight'"):
+        autoencoders.get("contractive_mlp", input_shape=(4,)).weight = 0.0
+
+    class Own(autoencoders.Autoencoder):
+        pass
+
+    own = Own(*networks.mlp((4,), 2, (3,)), bottleneck=layers.GaussianBottleneck(2))
+    own.beta = 1.0  # That is the user's.
+    assert own.beta == 1.0
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_structure_that_is_set_says_what_to_do(name):
     model = _live(name)

@@ -5,7 +5,15 @@ from typing import Any, Self
 
 import keras
 
-from autoencoders.arguments.kinds import SWITCHES, Number, Part, declared, turned_at
+from autoencoders.arguments.kinds import (
+    NUMBERS,
+    SWITCHES,
+    Number,
+    Part,
+    declared,
+    is_made,
+    turned_at,
+)
 
 
 class Declared:
@@ -22,6 +30,8 @@ class Declared:
         argument = declared(type(self)).get(name)
         if argument is not None:
             argument.admit(self, value)
+        elif name in NUMBERS:
+            _check_place(self, name)
         super().__setattr__(name, value)
 
     def get_config(self) -> dict[str, Any]:
@@ -55,6 +65,23 @@ def numbers(whole: object) -> list[str]:
                 ways = [(way, value)]
             found += [f"{way}.{number}" for way, part in ways for number in numbers(part)]
     return found
+
+
+def _check_place(instance, name):
+    """Raise an AttributeError if a number is set on the whole that belongs to one of its parts.
+
+    A subclass of the user's may have an attribute of that name.
+    """
+    cls = type(instance)
+    of_user = not cls.__module__.startswith("autoencoders.")
+    if of_user or hasattr(cls, name) or not is_made(instance):
+        return
+    ways = [way for way in numbers(instance) if way.endswith(f".{name}")]
+    if ways:
+        raise AttributeError(
+            f"{cls.__name__} has no number {name!r}, and setting it would have no effect. Did you "
+            f"mean {' or '.join(map(repr, ways))}?"
+        )
 
 
 def changes() -> int:

@@ -48,19 +48,19 @@ class Argument:
 
         `Declared` asks before anything else takes note of the value.
         """
-        if _is_made(instance) and not _same(vars(instance).get(self.name), value):
+        if is_made(instance) and not _same(vars(instance).get(self.name), value):
             self.permit(instance)
         self.checked(value)
 
     def __set__(self, instance: Any, value: Any) -> None:
         values = vars(instance)
-        made = _is_made(instance)
+        made = is_made(instance)
         before = values.get(self.name)
         if made and _same(before, value):
             return
         values[self.name] = self.checked(value)
         try:
-            if _is_made(instance):
+            if is_made(instance):
                 instance.check_arguments()
             if made:
                 self.follow(instance, before)
@@ -87,6 +87,10 @@ class Argument:
         return value if self._serialize is None else self._serialize(value)
 
 
+# The names of the numbers of all classes.
+NUMBERS: set[str] = set()
+
+
 class Number(Argument):
     """A number that may be set at any time: outside programs a float, within them a tensor.
 
@@ -110,6 +114,10 @@ class Number(Argument):
         super().__init__(argument)
         self._bounds = (at_least, above, at_most, below)
         self._off = off
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        super().__set_name__(owner, name)
+        NUMBERS.add(name)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         value = super().__get__(instance, owner)
@@ -310,19 +318,19 @@ def turned_at(instance: Any) -> int:
     return vars(instance).get("_turned_at", 0)
 
 
+def is_made(instance: Any) -> bool:
+    """Whether all arguments have a value, apart from those that a subclass made properties."""
+    values, cls = vars(instance), type(instance)
+    arguments = declared(cls).items()
+    return all(name in values or getattr(cls, name) is not one for name, one in arguments)
+
+
 _MISSING = object()
 
 
 def _is_finite(value):
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return real and math.isfinite(value)
-
-
-def _is_made(instance):
-    """Whether all arguments have a value, apart from those that a subclass made properties."""
-    values, cls = vars(instance), type(instance)
-    arguments = declared(cls).items()
-    return all(name in values or getattr(cls, name) is not one for name, one in arguments)
 
 
 def _same(a, b):

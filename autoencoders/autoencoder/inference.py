@@ -87,6 +87,8 @@ def reconstruction_error(
 ) -> np.ndarray | Tensor:
     """How badly each row is reconstructed; high for what the model has not learnt.
 
+    It is computed from a call of the model: a `predict_step` of one's own changes `predict` alone.
+
     Args:
         x: Array or tensor `(n, *input_shape)`; or a symbolic tensor, within a Functional model.
         per_feature: Return the squared error of every feature rather than their mean.

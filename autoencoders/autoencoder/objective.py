@@ -195,14 +195,23 @@ def compute_loss(
 
 
 def review(self: Autoencoder, logs: dict[str, float]) -> None:
-    """Warn if training ended in posterior collapse: a latent space that the decoder ignores.
+    """Warn if training ended too early, or in posterior collapse.
 
-    Not before training had a fair chance, nor while a schedule of the bottleneck's is under way.
+    That is a latent space that the decoder ignores; it is looked for once training had a fair
+    chance.
     """
-    active = logs.get("active_units")
-    if active is None or self.bottleneck.schedule_under_way:
+    if self.bottleneck is None:
         return
-    if int(state.read(self.optimizer.iterations)) < _FAIR_CHANCE:
+    if self.bottleneck.schedule_under_way:
+        warnings.warn(
+            f"`fit` ended within a schedule of the bottleneck of {self.name!r}, which takes "
+            f"{self.bottleneck.schedule_steps:,} steps: what was trained is not yet the final "
+            "objective. Train on, or make the schedule shorter.",
+            stacklevel=5,
+        )
+        return
+    active = logs.get("active_units")
+    if active is None or int(state.read(self.optimizer.iterations)) < _FAIR_CHANCE:
         return
     units = self.latent_shape[-1]
     if active < max(0.5, 0.1 * units):

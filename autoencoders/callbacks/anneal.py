@@ -12,6 +12,7 @@ import keras
 from autoencoders.arguments import Number, Structure, Switch, declared, numbers
 from autoencoders.checks import check_integers, one_of
 from autoencoders.registry import unknown
+from autoencoders.training import state
 from autoencoders.training.phased_model import PhasedModel
 
 
@@ -116,7 +117,7 @@ class Anneal(keras.callbacks.Callback):
     def _set(self):
         time = self.model.epochs_trained
         if self.every == "step":
-            time = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+            time = int(state.read(self.model.optimizer.iterations))
         setattr(self._part, self._name, self.schedule(max(time - self.begin, 0)))
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from autoencoders.training import compiling, evidence
+from autoencoders.training import compiling, evidence, state
 
 if TYPE_CHECKING:
     from autoencoders.training.phased_model import PhasedModel
@@ -219,7 +219,7 @@ def follow(model: PhasedModel) -> None:
     layers = _changeable(model)
     adapters = {id(v) for layer in layers if _adapted(layer) for v in _adapters(layer).values()}
     if any(id(v) in adapters - model._optimized for phase in model.phases for v in phase.variables):
-        if any(int(np.asarray(o.iterations)) for o in model.phase_optimizers.values()):
+        if state.updates(model):
             warnings.warn(
                 f"{model.name!r} has weights to train that it did not have when it was compiled "
                 "(adapters): its optimizers begin anew, with their present settings. To choose "

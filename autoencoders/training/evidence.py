@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tensorflow as tf
-from keras import ops
+
+from autoencoders.training import state
 
 if TYPE_CHECKING:
     from autoencoders.training.phased_model import PhasedModel
@@ -56,7 +57,7 @@ def trained(self: PhasedModel) -> bool | None:
     when the model was built: of networks that were trained before, it cannot know.
     """
     evidence = self._evidence
-    if evidence.trained or self.epochs_trained > 0 or _steps(self) > 0:
+    if evidence.trained or self.epochs_trained > 0 or state.updates(self) > 0:
         return True
     weights = _digest(self)
     if evidence.begun in (None, weights):
@@ -95,7 +96,7 @@ def begin(model: PhasedModel) -> None:
 
 def keep(model: PhasedModel) -> None:
     """Keep what is known before the optimizers, with their counters, are replaced."""
-    model._evidence.trained |= _steps(model) > 0
+    model._evidence.trained |= state.updates(model) > 0
 
 
 def carry(model: PhasedModel, known: bool | None) -> None:
@@ -114,13 +115,6 @@ def to_config(model: PhasedModel) -> dict[str, Any]:
 def from_config(model: PhasedModel, config: dict[str, Any]) -> None:
     """Know what a file says of the weights that are about to be loaded."""
     model._evidence.claim = Claim(**config)
-
-
-def _steps(model):
-    """How many steps the model's own optimizers have made."""
-    # With replicas a variable is one value for each, which Python's `int` does not take.
-    counters = [optimizer.iterations for optimizer in model.phase_optimizers.values()]
-    return sum(int(ops.convert_to_numpy(counter)) for counter in counters)
 
 
 def _digest(model):

@@ -40,7 +40,8 @@ def check(model: PhasedModel) -> None:
         raise ValueError(
             f"`trainable` was changed after `compile`, for {_listed(changed)}. `compile` settles "
             "what is trained: call it again, with a new optimizer, as in "
-            '`model.compile("adam")`.'
+            '`model.compile("adam")`. (If only a larger model was to leave it as it is, thaw it '
+            "before it is trained by itself.)"
         )
 
 

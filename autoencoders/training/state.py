@@ -95,6 +95,11 @@ def beside_weights(model: PhasedModel) -> list[keras.Variable]:
     return [*own, model._shuffle.state]
 
 
+def updates(model: PhasedModel) -> int:
+    """How many updates the model's optimizers have made, all together."""
+    return sum(int(read(one.iterations)) for one in model.phase_optimizers.values())
+
+
 def values(variables: Iterable[keras.Variable]) -> Values:
     """Variables with the values that they have now, for `put_back`."""
     return [(variable, read(variable)) for variable in variables]
