@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,6 +21,7 @@ from autoencoders.autoencoder import (
 from autoencoders.autoencoder import objective as objectives
 from autoencoders.checks import from_file
 from autoencoders.distributions.priors import described
+from autoencoders.files import AnyPath
 from autoencoders.layers import Bottleneck, Penalty
 from autoencoders.networks import endings, tie
 from autoencoders.serialization import PACKAGE
@@ -282,8 +282,8 @@ class Autoencoder(Declared, PhasedModel):
             sample_weight = mask * weight
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
-    def save(self, filepath: str | Path, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.save`, to a `.keras` file."""
+    def save(self, filepath: AnyPath, *args: Any, **kwargs: Any) -> None:
+        """As `PhasedModel.save`, to a `.keras` file."""
         if str(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
                 f"The old HDF5 format cannot hold {self.name!r}: save to a `.keras` file, or the "
@@ -296,7 +296,7 @@ class Autoencoder(Declared, PhasedModel):
 
     def export(
         self,
-        filepath: str | Path,
+        filepath: AnyPath,
         format: str = "tf_saved_model",
         verbose: bool | None = None,
         input_signature: Any = None,

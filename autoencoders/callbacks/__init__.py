@@ -6,7 +6,17 @@
 """
 
 from autoencoders.callbacks.anneal import Anneal
+from autoencoders.callbacks.backup import Backup
 from autoencoders.callbacks.schedules import Cosine, Cyclical, Linear, Schedule, Sigmoid
 from autoencoders.training.divergence import DivergenceGuard
 
-__all__ = ["Anneal", "Cosine", "Cyclical", "DivergenceGuard", "Linear", "Schedule", "Sigmoid"]
+__all__ = [
+    "Anneal",
+    "Backup",
+    "Cosine",
+    "Cyclical",
+    "DivergenceGuard",
+    "Linear",
+    "Schedule",
+    "Sigmoid",
+]

@@ -85,7 +85,7 @@ class Anneal(keras.callbacks.Callback):
                 f"`Anneal` follows the time of an `Autoencoder`, and {self.model.name!r} is a "
                 f"{type(self.model).__name__}: set `{self.attribute}` in a callback of your own."
             )
-        return _number_at(self.model, self.attribute)
+        return number_at(self.model, self.attribute)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Find the number; and refuse before the first step what it cannot be."""
@@ -121,8 +121,12 @@ class Anneal(keras.callbacks.Callback):
         setattr(self._part, self._name, self.schedule(max(time - self.begin, 0)))
 
 
-def _number_at(model, attribute):
-    """The part of the model, and the name in it, that `attribute` leads to."""
+def number_at(model: PhasedModel, attribute: str) -> tuple[Any, str]:
+    """The part of the model, and the name in it, that `attribute` leads to.
+
+    Raises:
+        ValueError: there is no such number.
+    """
     known = numbers(model)
     if not re.fullmatch(r"\w+(\[\d+\])*(\.\w+(\[\d+\])*)*", attribute):
         raise ValueError(_unknown(model, attribute, known))

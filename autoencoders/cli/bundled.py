@@ -42,7 +42,7 @@ def reproduce(
         run, data = recipes.load(name, each)
         path = folder / entry["file"]
         model, partial = fit(run, data, path)
-        with files.replacing(path) as new:
+        with files.trial(path) as new:
             figures = recipes.save_weights(model, new, run, data)["figures"]
         partial.unlink()
         if not _report(figures, entry):

@@ -88,7 +88,7 @@ def train(
         entry = recipes.publish(model, run, rows, tolerance)
         figures, bar = entry["figures"], recipes.Baseline(**entry["baseline"])
     else:
-        with files.replacing(path) as new:
+        with files.trial(path) as new:
             if path.suffix == ".keras":
                 model.save(new)
             else:

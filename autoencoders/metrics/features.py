@@ -151,8 +151,7 @@ def save(model: keras.Model, path: files.AnyPath, card: dict[str, Any]) -> None:
         "classes": model.output_shape[-1],
         **card,
     }
-    with files.replacing(path) as new:
-        files.write_json(new, card)
+    files.write_json(path, card)
 
 
 def load(path: files.AnyPath) -> keras.Model:

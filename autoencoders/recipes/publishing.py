@@ -41,8 +41,8 @@ def publish(
     """
     path = published(run.name, run.dataset)
     card_file = registry.zoo_folder() / f"{run.name}.json"
-    with files.replacing(path) as new_path, files.replacing(card_file) as new_card_file:
-        entry = save_weights(model, new_path, run, data)
+    with files.trial(path) as tried:
+        entry = save_weights(model, tried, run, data)
         bar = Baseline(**entry["baseline"])
         if not passes(entry["figures"], bar):
             raise ValueError(
@@ -54,7 +54,7 @@ def publish(
         tolerance = earlier.get("tolerance", 0.05) if tolerance is None else tolerance
         entry = {**entry, "file": path.name, "tolerance": tolerance}
         card["weights"] = dict(sorted({**card["weights"], run.dataset: entry}.items()))
-        files.write_json(new_card_file, card)
+    files.write_json(card_file, card)
     return entry
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, runtime_check
 
 import numpy as np
 
-from autoencoders import datasets, files, registry, zoo
+from autoencoders import datasets, registry, zoo
 
 if TYPE_CHECKING:
     from autoencoders.autoencoder import Autoencoder
@@ -186,7 +186,7 @@ def _pretrain(
         raise ValueError(f"{run.name} is not a stacked model: its recipe has no `pretraining`.")
     if not model.epochs_trained:
         arguments = zoo.pretraining_arguments(run.recipe)
-        model.pretrain(data.x, **arguments, on_layer_end=lambda layers: _write(model, partial))
+        model.pretrain(data.x, **arguments, on_layer_end=lambda layers: model.save(partial))
         say("Fine-tuning all layers")
 
 
@@ -207,15 +207,10 @@ def _checkpoints(model: Autoencoder, run: Run, partial: Path) -> Callable[[int, 
         recent = last_saved is not None and now - last_saved < _SECONDS_BETWEEN_CHECKPOINTS
         if recent and epoch + 1 < run.recipe["epochs"]:
             return
-        _write(model, partial)
+        model.save(partial)
         last_saved = time.monotonic()
 
     return on_epoch_end
-
-
-def _write(model: Autoencoder, partial: Path) -> None:
-    with files.replacing(partial) as new:
-        model.save(new)
 
 
 def _training_labels(run: Run, y: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from autoencoders.training import (
     frozen,
     keras_hooks,
     running,
+    saving,
     sources,
     state,
     step,
@@ -61,7 +62,11 @@ class PhasedModel(keras.Model):
     training_loop = property(state.training_loop)
     save_own_variables = state.save_own_variables
     load_own_variables = state.load_own_variables
-    load_weights = state.load_weights
+
+    # Files: saving.py
+    save = saving.save
+    save_weights = saving.save_weights
+    load_weights = saving.load_weights
 
     # Whether it is trained: evidence.py
     trained = property(evidence.trained)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
@@ -118,29 +117,6 @@ def put_back(values: Values) -> None:
     """Give variables the values that they had."""
     for variable, value in values:
         variable.assign(value)
-
-
-def load_weights(
-    self: PhasedModel, filepath: str | Path, skip_mismatch: bool = False, **kwargs: Any
-) -> None:
-    """As `keras.Model.load_weights`; but if it fails, all variables are as they were.
-
-    Where mismatches were skipped, so is what the file says of training: the epochs that the model
-    was trained for and its optimizers. Then `trained` is None.
-    """
-    before = values(self.weights) if self.built else []
-    of_training = values(beside_weights(self))
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            keras.Model.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
-    except BaseException:
-        put_back([*before, *of_training])
-        raise
-    for one in caught:
-        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-    if any("could not be loaded" in str(one.message) for one in caught):
-        put_back(of_training)
 
 
 # How training stands: methods and properties of `PhasedModel` -------------------------------------

@@ -5,14 +5,12 @@ from __future__ import annotations
 import copy
 import fnmatch
 import inspect
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from autoencoders import files, registry
 from autoencoders.checks import plain
-from autoencoders.zoo import sources
+from autoencoders.zoo import saved, sources
 from autoencoders.zoo import weights as weights_files
 from autoencoders.zoo.optimizers import compile_arguments
 
@@ -132,20 +130,20 @@ def get(
 
 
 def load(path: files.AnyPath) -> Any:
-    """A model saved with `model.save(path)`, as `keras.saving.load_model` gives it.
+    """A saved model or detector, as `keras.saving.load_model` gives it.
+
+    Args:
+        path: A `.keras` file; a folder that holds one, an address (`https://...#sha256=...`) or a
+            Hugging Face repository (`hf://owner/repo`). Or a folder that
+            `model.save(..., zipped=False)` made, of which nothing can be verified.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not a readable Keras file.
+        ValueError: it is damaged, written by a newer version of this package, or not a saved
+            model; or it holds code, or a class that is not known here.
+        ImportError: an `hf://` address without the hub's client.
     """
-    import keras
-
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no saved model at {path}.")
-    if path.is_file() and not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is not a saved model: a `.keras` file that `model.save` wrote.")
-    return keras.saving.load_model(path)
+    return saved.read(sources.whole_model(path))
 
 
 def _with_tuples(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from urllib.parse import urldefrag, urlparse
 from autoencoders import files, registry
 from autoencoders.zoo.weights import Weights, stored_arguments
 
-_SUFFIXES = (".weights.h5", ".keras")
+_WHOLE = ".keras"
+_SUFFIXES = (".weights.h5", _WHOLE)
 
 
 def entry(name: str, tag: str) -> registry.WeightsEntry:
@@ -42,22 +43,62 @@ def find(name: str, source: files.AnyPath) -> Weights:
     tags = registry.card(name)["weights"]
     if source in tags:
         return _bundled(tags[source])
-    address, _, sha256 = source.partition("#sha256=")
-    if urlparse(address).scheme in ("http", "https"):
-        path = _download(address, sha256)
-    elif address.startswith("hf://"):
-        path, published = _from_hub(name, address.removeprefix("hf://"))
-        sha256 = sha256 or published
-    elif Path(address).is_dir():
-        path = Path(address, _only_file(name, address, os.listdir(address)))
-    elif Path(address).is_file() and address.endswith(_SUFFIXES):
-        path = Path(address)
-    else:
+    path = _fetched(source, name, _SUFFIXES)
+    if path is None:
         message = registry.unknown(f"weights of {name}", source, tags)
         raise ValueError(f"{message} A file ({' or '.join(_SUFFIXES)}), folder or address will do.")
+    return Weights(path, stored_arguments(name, path))
+
+
+def whole_model(source: files.AnyPath) -> Path:
+    """The file of a whole saved model that `source` names; its hash is verified where it has one.
+
+    Args:
+        source: As in `find`, but for the tag; or a folder that Keras saved a model to.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: nothing there is a saved model, or it does not match its hash.
+        ImportError: an `hf://` address without the hub's client.
+    """
+    source = os.fspath(source)
+    if Path(source, "config.json").is_file():
+        return Path(source)
+    path = _fetched(source, None, (_WHOLE,))
+    if path is None and not Path(source).exists():
+        raise FileNotFoundError(f"There is no saved model at {source}.")
+    if path is None:
+        kind = "holds weights alone" if source.endswith(_SUFFIXES) else "is not a saved model"
+        raise ValueError(
+            f"{source} {kind}: a saved model is a `.keras` file that `model.save` wrote. (Weights "
+            "alone go to `get(name, weights=...)`.)"
+        )
+    return path
+
+
+def _fetched(source: str, name: str | None, suffixes: tuple[str, ...]) -> Path | None:
+    """The file that a path or an address names, verified if it has a hash; None for no such file.
+
+    Args:
+        source: A file, a folder or an address.
+        name: The model that it is for, whose name it may have in a folder or repository.
+        suffixes: How its name may end.
+    """
+    address, _, sha256 = source.partition("#sha256=")
+    if urlparse(address).scheme in ("http", "https"):
+        path = _download(address, sha256, suffixes)
+    elif address.startswith("hf://"):
+        path, published = _from_hub(address.removeprefix("hf://"), name, suffixes)
+        sha256 = sha256 or published
+    elif Path(address).is_dir():
+        path = Path(address, _only_file(address, os.listdir(address), name, suffixes))
+    elif Path(address).is_file() and address.endswith(suffixes):
+        path = Path(address)
+    else:
+        return None
     if sha256:
         files.verify(path, sha256)
-    return Weights(path, stored_arguments(name, path))
+    return path
 
 
 def _bundled(entry: registry.WeightsEntry) -> Weights:
@@ -68,7 +109,7 @@ def _bundled(entry: registry.WeightsEntry) -> Weights:
     return Weights(path, entry["arguments"])
 
 
-def _download(address: str, sha256: str) -> Path:
+def _download(address: str, sha256: str, suffixes: tuple[str, ...]) -> Path:
     import pooch
 
     if not sha256:
@@ -77,8 +118,8 @@ def _download(address: str, sha256: str) -> Path:
             f"`{address}#sha256=<64 hexadecimal digits>`, as published beside the file."
         )
     name = urlparse(urldefrag(address).url).path.rpartition("/")[2]
-    if not name.endswith(_SUFFIXES):
-        raise ValueError(f"{address} does not name a {' or '.join(_SUFFIXES)} file.")
+    if not name.endswith(suffixes):
+        raise ValueError(f"{address} does not name a {' or '.join(suffixes)} file.")
     try:
         return Path(
             pooch.retrieve(
@@ -97,7 +138,7 @@ def _download(address: str, sha256: str) -> Path:
         raise ValueError(f"{address} could not be fetched: {error}") from error
 
 
-def _from_hub(name: str, repository: str) -> tuple[Path, str]:
+def _from_hub(repository: str, name: str | None, suffixes: tuple[str, ...]) -> tuple[Path, str]:
     """A weights file of a Hugging Face repository, and the sha256 that the hub states for it."""
     try:
         import huggingface_hub
@@ -108,19 +149,22 @@ def _from_hub(name: str, repository: str) -> tuple[Path, str]:
     # The listing and the file are of one revision.
     info = huggingface_hub.HfApi().model_info(repository, files_metadata=True)
     listed = {sibling.rfilename: sibling for sibling in info.siblings}
-    chosen = _only_file(name, f"hf://{repository}", listed)
+    chosen = _only_file(f"hf://{repository}", listed, name, suffixes)
     if not listed[chosen].lfs:
         raise ValueError(f"hf://{repository} states no sha256 for {chosen}: store it with LFS.")
     path = huggingface_hub.hf_hub_download(repository, chosen, revision=info.sha)
     return Path(path), listed[chosen].lfs.sha256
 
 
-def _only_file(name: str, where: str, names: Iterable[str]) -> str:
-    suitable = sorted(file for file in names if file.endswith(_SUFFIXES))
+def _only_file(
+    where: str, names: Iterable[str], name: str | None, suffixes: tuple[str, ...]
+) -> str:
+    suitable = sorted(file for file in names if file.endswith(suffixes))
     own = [file for file in suitable if file.startswith(f"{name}.")] or suitable
     if len(own) != 1:
+        what = f"one weights file for {name}, named {name}.weights.h5 or the only one there"
         raise ValueError(
-            f"{where} must hold one weights file for {name}, named {name}.weights.h5 or the only "
-            f"one there; found: {', '.join(suitable) or 'none'}."
+            f"{where} must hold {what if name else 'one saved model, a `.keras` file'}; found: "
+            f"{', '.join(suitable) or 'none'}."
         )
     return own[0]

@@ -7,13 +7,14 @@ an attribute that says which model it belongs to and the arguments that it was t
 from __future__ import annotations
 
 import json
+import re
 import warnings
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from autoencoders import files
+from autoencoders.zoo import saved
 
 if TYPE_CHECKING:
     import h5py
@@ -55,14 +56,22 @@ def stored_arguments(name: str, path: Path) -> dict[str, Any]:
         return {}
     import h5py
 
-    try:
-        with h5py.File(path) as file:
-            stored = json.loads(file.attrs.get(_ATTRIBUTE, "{}"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read, it may be corrupt: {error}") from error
+    with h5py.File(files.read(path)) as file:
+        stored = _parsed(path, file.attrs.get(_ATTRIBUTE, "{}"))
     if stored.get("name", name) != name:
         raise ValueError(f"{path} holds the weights of {stored['name']!r}, not of {name!r}.")
     return stored.get("arguments", {})
+
+
+def _parsed(path: Path, text: Any) -> dict[str, Any]:
+    """What a file says of its weights: a dict, whose `arguments` are a dict."""
+    try:
+        stored = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        stored = None
+    if not isinstance(stored, dict) or not isinstance(stored.get("arguments", {}), dict):
+        raise ValueError(files.damaged(str(path), "what it says of its weights makes no sense"))
+    return stored
 
 
 def load(weights: Weights, build: Callable[[], Autoencoder]) -> Autoencoder:
@@ -75,30 +84,36 @@ def load(weights: Weights, build: Callable[[], Autoencoder]) -> Autoencoder:
     Raises:
         ValueError: the file is unreadable, or holds something else.
     """
-    import keras
-
     from autoencoders.autoencoder import Autoencoder
 
     path = weights.path
+    if weights.whole_model:
+        model = saved.read(path, compile=False)
+        if not isinstance(model, Autoencoder):
+            raise ValueError(f"{path} holds a {type(model).__name__}, not an Autoencoder.")
+        return model
+    try:
+        model = build()
+    except (TypeError, ValueError) as error:
+        if not weights.arguments:
+            raise
+        raise ValueError(
+            f"{path} says that it was trained with {weights.arguments}, of which no model can be "
+            f"made: {error}"
+        ) from error
     try:
         with warnings.catch_warnings():
             # Keras takes layers that do not match for a file of an older version, and says so.
             warnings.filterwarnings("ignore", message="Skipping nested container")
-            if not weights.whole_model:
-                model = build()
-                model.load_weights(path)
-                return model
-            model = keras.saving.load_model(path, compile=False)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read, it may be corrupt: {error}") from error
-    except (TypeError, ValueError, KeyError) as error:
+            model.load_weights(path)
+    except Exception as error:
+        if re.search(r"Can't|[Uu]nable to", str(error)):  # as HDF5 speaks
+            raise ValueError(files.damaged(str(path), str(error).partition("\n")[0])) from error
         raise ValueError(
             f"{path} does not fit the arguments {weights.arguments or 'asked for'}. A file that "
             "does not say how it was trained needs them repeated: "
             "`get(name, weights=..., hidden_units=..., latent_dim=...)`."
         ) from error
-    if not isinstance(model, Autoencoder):
-        raise ValueError(f"{path} holds a {type(model).__name__}, not an Autoencoder.")
     return model
 
 
@@ -242,24 +257,23 @@ def save(
     twin = type(model).from_config(model.get_config())
     twin.build_from_config(model.get_build_config())
     twin.set_weights(model.get_weights())
-    twin.save_weights(path, overwrite=True)
-    if half:
-        _halve(path)
-    with h5py.File(path, "a") as file:
-        file.attrs[_ATTRIBUTE] = json.dumps({"name": name, "arguments": arguments})
+    with files.replacing(path) as new:
+        twin.save_weights(new)
+        if half:
+            _halve(new)
+        with h5py.File(new, "r+") as file:
+            file.attrs[_ATTRIBUTE] = json.dumps({"name": name, "arguments": arguments})
     return {"sha256": files.sha256(path), "size": Path(path).stat().st_size}
 
 
-def _halve(path: files.AnyPath) -> None:
+def _halve(file: files.MemoryFile) -> None:
     """Write a file anew with its single-precision tensors in half precision, compressed."""
     import h5py
     import numpy as np
 
-    with (
-        files.replacing(path) as halved,
-        h5py.File(path) as old,
-        h5py.File(halved, "w", libver="latest") as new,
-    ):
+    old_file = files.MemoryFile(file.name, file.getvalue())
+    file.truncate(0)
+    with h5py.File(old_file) as old, h5py.File(file, "w", libver="latest") as new:
 
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
             if isinstance(item, h5py.Group):

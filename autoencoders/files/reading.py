@@ -1,18 +1,17 @@
-"""Files, as several rooms need them: written whole or not at all, verified, read.
-
-Imports no Keras.
-"""
+"""Files that are read, and verified before anything parses them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import stat
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from autoencoders.files.memory import MemoryFile
+from autoencoders.files.seal import check
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,20 +19,19 @@ if TYPE_CHECKING:
 AnyPath: TypeAlias = str | os.PathLike[str]
 
 
-@contextmanager
-def replacing(path: AnyPath) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` once all is done, or never.
+def read(path: AnyPath) -> MemoryFile:
+    """A file of weights or of a model, whole, in memory, and found to be as it was written.
 
-    Whenever the writing is interrupted, there is the old file or the new one.
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, of a newer version of this package, or no file at all.
     """
-    path = Path(path)
-    new = path.with_name(f"new.{path.name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield new
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    path = os.fspath(path)
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError(f"{path} is a folder, a device or a pipe, and not a file.")
+    data = Path(path).read_bytes()
+    check(path, data)
+    return MemoryFile(path, data)
 
 
 def sha256(path: AnyPath) -> str:
@@ -60,12 +58,6 @@ def read_json(path: AnyPath) -> Any:
 def read_json_folder(folder: AnyPath) -> dict[str, Any]:
     """What each JSON file of a folder holds, by the file's name without `.json`, in order."""
     return {path.stem: read_json(path) for path in sorted(Path(folder).glob("*.json"))}
-
-
-def write_json(path: AnyPath, value: Any) -> None:
-    """Write a JSON file as people read it."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    Path(path).write_text(text, encoding="utf-8")
 
 
 def read_arrays(path: AnyPath, *names: str) -> tuple[np.ndarray, ...]:
