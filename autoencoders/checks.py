@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -13,6 +13,13 @@ from typing import Any
 import numpy as np
 
 _FROM_FILE = ContextVar("a file is read", default=False)
+_NAN_IS_FINE = ContextVar("a file may hold NaN", default=False)
+
+# What is said of a file, after its name.
+NAN_IN_A_FILE = (
+    "holds NaN among its weights, or in what a detector decides by: training had diverged before "
+    "it was saved. `autoencoders.load(path, allow_nan=True)` loads it all the same."
+)
 
 
 @contextmanager
@@ -23,6 +30,22 @@ def from_file() -> Iterator[None]:
         yield
     finally:
         _FROM_FILE.reset(token)
+
+
+@contextmanager
+def nan_allowed(allowed: bool) -> Iterator[None]:
+    """Within it what is read from a file may hold NaN, or not."""
+    token = _NAN_IS_FINE.set(allowed)
+    try:
+        yield
+    finally:
+        _NAN_IS_FINE.reset(token)
+
+
+def no_nan(arrays: Iterable[Any]) -> None:
+    """Raise a ValueError if values that a file holds are NaN, unless that is allowed."""
+    if not _NAN_IS_FINE.get() and any(np.isnan(array).any() for array in arrays):
+        raise ValueError(f"The file {NAN_IN_A_FILE}")
 
 
 def refuse(message: str, error: type[Exception] = ValueError) -> None:

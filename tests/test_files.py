@@ -554,3 +554,73 @@ def test_features_and_cards_are_written_whole(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
     assert json.loads((tmp_path / "mine.json").read_text())["file"] == "mine.npz"
     assert np.load(io.BytesIO((tmp_path / "mine.npz").read_bytes())).files
+
+
+def _with_config(path, change):
+    """The same file, without a seal, with a config that was changed."""
+    with zipfile.ZipFile(path) as old:
+        entries = {name: old.read(name) for name in old.namelist()}
+    config = json.loads(entries["config.json"])
+    change(config)
+    entries["config.json"] = json.dumps(config)
+    with zipfile.ZipFile(path, "w") as new:
+        for name, content in entries.items():
+            new.writestr(name, content)
+
+
+def test_a_small_file_takes_little_memory(tmp_path, saved, detector):
+    """Arrays of which nothing is stored, and layers of gigabytes."""
+    path = tmp_path / "m.keras"
+
+    def asks_for_much(config):
+        config["config"]["encoder"]["config"]["layers"][2]["config"]["units"] = 10**9
+
+    path.write_bytes(saved[".keras"])
+    _with_config(path, asks_for_much)
+    with pytest.raises(ValueError, match=r"asks for weights of shape .* more than the file holds"):
+        autoencoders.load(path)
+
+    detector.save(path)
+    with zipfile.ZipFile(path) as old:
+        entries = {name: old.read(name) for name in old.namelist()}
+    arrays = io.BytesIO(entries["model.weights.h5"])
+    empty = {"dtype": "f4", "chunks": (1 << 20,), "compression": "gzip"}
+    with h5py.File(arrays, "r+") as file:
+        file["vars"].create_dataset("score_x", shape=(1 << 27,), **empty)
+    entries["model.weights.h5"] = arrays.getvalue()
+    with zipfile.ZipFile(path, "w") as new:
+        for name, content in entries.items():
+            new.writestr(name, content)
+    with pytest.raises(ValueError, match="far larger than what it holds"):
+        autoencoders.load(path)
+
+    bundled = registry.zoo_folder() / "weights" / "ae_mlp.digits.weights.h5"
+    path = shutil.copy(bundled, tmp_path / "d.weights.h5")
+    with h5py.File(path, "a") as file:
+        stored = json.loads(file.attrs["autoencoders"])
+        stored["arguments"]["hidden_units"] = [10**9]
+        file.attrs["autoencoders"] = json.dumps(stored)
+    with pytest.raises(ValueError, match="more than the file holds"):
+        autoencoders.get("ae_mlp", weights=path)
+
+
+def test_nan_in_a_file_is_refused_unless_it_is_allowed(tmp_path, detector):
+    model = autoencoders.get("ae_mlp", input_shape=(6,), hidden_units=(7,), latent_dim=2)
+    kernel, *others = model.get_weights()
+    kernel[0, 0] = np.nan
+    model.set_weights([kernel, *others])
+    model.save(tmp_path / "m.keras")
+    for read in (autoencoders.load, lambda path: autoencoders.get("ae_mlp", weights=path)):
+        with pytest.raises(ValueError, match=r"holds NaN.*allow_nan=True"):
+            read(tmp_path / "m.keras")
+    loaded = autoencoders.load(tmp_path / "m.keras", allow_nan=True)
+    assert np.isnan(loaded.get_weights()[0][0, 0])
+
+    detector.save(tmp_path / "d.keras")
+    assert autoencoders.load(tmp_path / "d.keras").offset_ == detector.offset_
+    broken = autoencoders.load(tmp_path / "d.keras")
+    broken.offset_ = np.nan
+    broken.save(tmp_path / "d.keras")
+    with pytest.raises(ValueError, match=r"holds NaN.*allow_nan=True"):
+        autoencoders.load(tmp_path / "d.keras")
+    assert np.isnan(autoencoders.load(tmp_path / "d.keras", allow_nan=True).offset_)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import autoencoders
-from autoencoders import datasets
+from autoencoders import callbacks, datasets
 from autoencoders.training.fused.feed import Feed
 from autoencoders.training.shuffle import Order, batches
 from tests import checks
@@ -137,6 +137,51 @@ def test_backup_and_restore(build, options, x, tmp_path):
 
     # The restored run is over: the next one starts at its own first epoch.
     assert resumed.fit(x, epochs=2, verbose=0, **options).epoch == [0, 1]
+
+
+def test_backup_goes_on_exactly(x, tmp_path):
+    """With what a schedule has set, and counted from where this `fit` began."""
+
+    def run(*more):
+        keras.utils.set_random_seed(5)
+        model = _vae()
+        anneal = callbacks.Anneal("bottleneck.beta", callbacks.Linear(0.0, 1.0, over=6))
+        model.fit(x, epochs=2, verbose=0, callbacks=[anneal])
+        try:
+            history = model.fit(x, epochs=5, verbose=0, callbacks=[anneal, *more])
+        except KeyboardInterrupt:
+            history = None
+        return model, history
+
+    expected, _ = run()
+    path = tmp_path / "run.weights.h5"
+    _, history = run(callbacks.Backup(path), Interrupt(3, 1))
+    assert history is None
+    resumed, history = run(callbacks.Backup(path))
+    assert history.epoch == [3, 4]
+    assert_same(resumed, checks._state(expected))
+    assert resumed.bottleneck.beta == expected.bottleneck.beta
+    assert not path.exists()
+
+    resumed.fit(x, verbose=0, callbacks=[callbacks.Backup(path, keep=True)])
+    assert resumed.fit(x, verbose=0, callbacks=[callbacks.Backup(path)]).epoch == []
+
+
+def test_backup_says_what_it_cannot_go_on_with(x, tmp_path):
+    with pytest.raises(ValueError, match=r"must end in '\.weights\.h5'"):
+        callbacks.Backup("run.keras")
+    model = _vae()
+    backup = callbacks.Backup(tmp_path / "run.weights.h5")
+    model.save_weights(backup.path)
+    with pytest.raises(ValueError, match="no run of `fit`"):
+        model.fit(x, verbose=0, callbacks=[backup])
+    backup.path.write_bytes(backup.path.read_bytes()[:-200])
+    with pytest.raises(ValueError, match="is damaged"):
+        model.fit(x, verbose=0, callbacks=[backup])
+    plain = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+    plain.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"use `keras\.callbacks\.BackupAndRestore`"):
+        plain.fit(np.ones((2, 3)), np.ones((2, 3)), verbose=0, callbacks=[backup])
 
 
 @pytest.mark.parametrize(("build", "options"), PAIRS)

@@ -524,6 +524,46 @@ def test_a_refused_batch_changes_nothing(x):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # as Keras says of generators
+def test_a_bad_batch_is_refused_before_xla_has_it(x):
+    """XLA compiles the assertions of a step away."""
+    model = autoencoders.get("ae_mlp", input_shape=(6,), hidden_units=(4,))
+    model.compile("adam", jit_compile=True)
+    bad = x.copy()
+    bad[3, 2] = np.nan
+
+    class Rows(keras.utils.PyDataset):
+        def __init__(self, rows):
+            super().__init__()
+            self.rows = rows
+
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return self.rows, self.rows
+
+    ways = {
+        "pipeline": lambda rows: tf.data.Dataset.from_tensors((rows, rows)),
+        "rows alone": tf.data.Dataset.from_tensors,
+        "generator": lambda rows: ((rows, rows) for _ in range(1)),
+        "PyDataset": Rows,
+    }
+    for make in ways.values():
+        model.fit(make(x), verbose=0)
+        before = model.get_weights()
+        for use in (model.fit, model.evaluate):
+            with pytest.raises(ValueError, match="`x` must be finite"):
+                use(make(bad), verbose=0)
+        with pytest.raises(ValueError, match="`x` must be finite"):
+            model.fit(x, validation_data=make(bad), epochs=1, verbose=0)
+        model.set_weights(before)
+    for use in (model.train_on_batch, model.test_on_batch):
+        assert np.isfinite(use(x)).all()
+        with pytest.raises(ValueError, match="`x` must be finite, but 1 of 40 rows"):
+            use(bad)
+
+
 def test_batches_are_checked_for_rows_and_weights(model, x):
     with pytest.raises(ValueError, match="`y` must have as many rows as `x`, 40; got 1"):
         model.train_on_batch(x, x[:1])

@@ -19,6 +19,7 @@ from autoencoders import files
 from autoencoders.anomaly import calibration, training
 from autoencoders.anomaly.fitted import Fitted, FittedAttributes, provenance
 from autoencoders.anomaly.scaling import Scaler
+from autoencoders.checks import no_nan
 from autoencoders.training.backend import needs_tensorflow
 from autoencoders.training.row_runner import RowRunner
 
@@ -329,6 +330,7 @@ class Detector(FittedAttributes, OutlierMixin, BaseEstimator, KerasSaveable):
     def load_own_variables(self, store: Any) -> None:
         """The inverse of `save_own_variables`; Keras then reads the network's weights."""
         arrays = {key: np.array(store[key]) for key in store.keys()}  # noqa: SIM118
+        no_nan(arrays.values())
         config = self.__dict__.pop("_unread", None)
         if config is not None:
             score = self.load_score(config["model"], config)

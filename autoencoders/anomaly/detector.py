@@ -20,6 +20,7 @@ from autoencoders.anomaly.reading import Rows
 from autoencoders.anomaly.scaling import Scaler
 from autoencoders.anomaly.training import Model, RandomDivision, ScaledRows
 from autoencoders.autoencoder import Autoencoder
+from autoencoders.draws import default_seeds
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.row_runner import RowRunner
 
@@ -282,7 +283,7 @@ class AnomalyDetector(Detector):
         )
         if name == "multi_scale":
             return training.new_ensemble(self.model, self.noise_levels, arguments, seed)
-        with training.seeded(seed):
+        with default_seeds(seed):
             model = zoo.get(self.model, **arguments)
         return training.checked_model(model, division.rows, name)
 

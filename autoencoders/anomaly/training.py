@@ -2,10 +2,8 @@
 
 import copy
 import math
-import random
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -18,6 +16,7 @@ from autoencoders.anomaly.chunks import chunks, is_mapped, spool
 from autoencoders.anomaly.ensemble import DenoisingEnsemble
 from autoencoders.anomaly.scaling import Scaler
 from autoencoders.autoencoder import Autoencoder
+from autoencoders.draws import default_seeds
 from autoencoders.networks import endings
 
 # From `warnings.warn` in a hook of `Detector.fit`, through both classes' `fit` and the check of the
@@ -47,7 +46,7 @@ def new_ensemble(
         ValueError: levels that are not different positive numbers, or a model that cannot be
             trained so.
     """
-    with seeded(seed):
+    with default_seeds(seed):
         model = DenoisingEnsemble.of(name, _checked_levels(noise_levels), **arguments)
         model.compile(**zoo.compile_arguments(registry.card(name)["recipe"]))
     return model
@@ -297,20 +296,6 @@ class RandomDivision:
         scaled = (scaler(part) for part in self.chunks())
         mapped = is_mapped(self.rows)
         return ScaledRows(spool(scaled, folder) if mapped else np.concatenate([*scaled]))
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Let Keras draw the seeds of layers by this one.
-
-    It draws them from Python's generator, which is afterwards as it was before.
-    """
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)
 
 
 def _checked_levels(noise_levels: ArrayLike) -> tuple[float, ...]:

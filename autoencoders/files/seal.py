@@ -13,6 +13,7 @@ import io
 import re
 import zipfile
 
+from autoencoders.files.contents import check_archive, check_arrays
 from autoencoders.files.memory import MemoryFile
 
 # The version of the format of the files that are written now.
@@ -22,9 +23,8 @@ _SEAL = re.compile(rb"\nautoencoders format (\d{4}) sha256 ([0-9a-f]{64})\n")
 _LENGTH = len("\nautoencoders format 0000 sha256 \n") + 64
 _NOTE = "autoencoders_format"
 
-# Keras packs nothing, and weights that somebody has packed do not get much smaller.
-_UNPACKED = 50
-_SMALL = 2**20
+# Where an archive of Keras's has the arrays.
+_WEIGHTS = "model.weights.h5"
 
 
 def seal(file: MemoryFile) -> None:
@@ -44,25 +44,30 @@ def seal(file: MemoryFile) -> None:
 def check(path: str, data: bytes) -> None:
     """Raise a ValueError if a file of weights or of a model is not as it was written.
 
-    A file without a seal is checked as far as it goes: an archive by its own checksums.
+    A file without a seal is checked as far as it goes: an archive by its own checksums. What would
+    take far more memory than the file's size is refused either way.
 
     Args:
         path: Its name, for the message.
         data: What it holds.
     """
     found = _SEAL.fullmatch(data, max(len(data) - _LENGTH, 0))
-    if found is None:
-        if _lacks_seal(path, data):
-            raise ValueError(damaged(path, "its checksum is gone"))
-        return
-    sealed = memoryview(data)[: found.start(2)]
-    if hashlib.sha256(sealed).hexdigest().encode() != found[2]:
-        raise ValueError(damaged(path, "its checksum is another"))
-    if int(found[1]) > FORMAT:
-        raise ValueError(
-            f"{path} was written by a newer version of this package, in format {int(found[1])}; "
-            f"this version knows formats up to {FORMAT}. Upgrade the package."
-        )
+    if found is not None:
+        sealed = memoryview(data)[: found.start(2)]
+        if hashlib.sha256(sealed).hexdigest().encode() != found[2]:
+            raise ValueError(damaged(path, "its checksum is another"))
+        if int(found[1]) > FORMAT:
+            raise ValueError(
+                f"{path} was written by a newer version of this package, in format "
+                f"{int(found[1])}; this version knows formats up to {FORMAT}. Upgrade the package."
+            )
+    try:
+        lacks_seal = _check_contents(path, data, found is not None)
+    # What these libraries raise over bytes that make no sense is of many types.
+    except Exception as error:
+        raise ValueError(damaged(path, str(error))) from error
+    if lacks_seal:
+        raise ValueError(damaged(path, "its checksum is gone"))
 
 
 def damaged(path: str, why: str) -> str:
@@ -84,28 +89,22 @@ def _announce(file):
         data[-2:] = _LENGTH.to_bytes(2, "little")
 
 
-def _lacks_seal(path, data):
-    """Whether a file without a seal should have one.
-
-    Raises:
-        ValueError: it cannot be read.
-    """
+def _check_contents(path, data, sealed):
+    """Raise an error if its contents are damaged or hostile; whether a seal is missing."""
     import h5py
 
-    try:
-        if not path.endswith(".keras"):
-            with h5py.File(io.BytesIO(data)) as stored:
-                return _NOTE in stored.attrs
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unpacked = sum(info.file_size for info in archive.infolist())
-            if unpacked > max(_UNPACKED * len(data), _SMALL):
-                raise ValueError("what it unpacks to is far larger than what it holds")
-            spoilt = archive.testzip()
-        end = data.rfind(b"PK\5\6")
-        announced = int.from_bytes(data[end + 20 : end + 22], "little")
-    # What these libraries raise over bytes that make no sense is of many types.
-    except Exception as error:
-        raise ValueError(damaged(path, str(error))) from error
-    if spoilt is not None:
-        raise ValueError(damaged(path, f"the checksum of {spoilt!r} in it is another"))
-    return announced == _LENGTH
+    if not path.endswith(".keras"):
+        with h5py.File(io.BytesIO(data)) as stored:
+            check_arrays(stored, len(data))
+            return _NOTE in stored.attrs and not sealed
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        check_archive(archive, len(data))
+        spoilt = None if sealed else archive.testzip()
+        if spoilt is not None:
+            raise ValueError(f"the checksum of {spoilt!r} in it is another")
+        if _WEIGHTS in archive.namelist():
+            with h5py.File(io.BytesIO(archive.read(_WEIGHTS))) as stored:
+                check_arrays(stored, len(data))
+    end = data.rfind(b"PK\5\6")
+    announced = int.from_bytes(data[end + 20 : end + 22], "little")
+    return announced == _LENGTH and not sealed

@@ -2,8 +2,8 @@
 
 Arrays are checked whole, before the first step. What comes from a pipeline (`tf.data`, a
 generator) is checked inside the step, before its forward pass: shape and dtype when the step is
-traced, values as they come. XLA compiles such assertions away, so an explicit `jit_compile=True`
-gives up the check of values from pipelines.
+traced, values as they come. XLA compiles such assertions away: for it they are checked before
+(`pipelines.py`).
 """
 
 from __future__ import annotations
@@ -303,7 +303,7 @@ def _sample_weight(sample_weight, dtype):
     weights = np.asarray(sample_weight, dtype=dtype)
     if weights.ndim != 1 or not np.isfinite(weights).all():
         raise ValueError(
-            f"`sample_weight` must be finite with shape (n,), one weight per row; got shape "
+            "`sample_weight` must be finite with shape (n,), one weight per row; got "
             f"{weights.shape}."
         )
     return weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from threading import RLock
 from typing import Any
 
 import keras
@@ -87,6 +88,7 @@ class PhasedModel(keras.Model):
         # Keras would make a list of its own of it. `build` adapts the layers that a file says were.
         object.__setattr__(self, "_adapted", list(adapted))
         self._logging = 0
+        self._evaluating = RLock()
         self._optimized: frozenset[int] = frozenset()
         self.phase_optimizers: dict[str, compiling.Optimizer] = {}
         self.compiled_loss: keras.losses.Loss | None = None
@@ -339,6 +341,7 @@ class PhasedModel(keras.Model):
         """One step on one batch, as `keras.Model.train_on_batch`."""
         self.ensure_built(x)
         frozen.check(self)
+        sources.check_batch(self, x, *args, **kwargs)
         with running.launching(self, "train"):
             return super().train_on_batch(x, *args, **kwargs)
 
@@ -346,6 +349,7 @@ class PhasedModel(keras.Model):
     def test_on_batch(self, x: Data, *args: Any, **kwargs: Any) -> Any:
         """The loss of one batch, as `keras.Model.test_on_batch`; it repeats exactly."""
         self.ensure_built(x)
+        sources.check_batch(self, x, *args, **kwargs)
         with running.evaluation(self):
             return super().test_on_batch(x, *args, **kwargs)
 

@@ -102,8 +102,16 @@ def finish(model: PhasedModel, history: Any, guard: DivergenceGuard) -> None:
 def evaluation(
     model: PhasedModel, source: Source = ONE_BATCH, callbacks: Any = None, within_fit: bool = False
 ) -> Iterator[None]:
-    """Within it Keras's `evaluate` reads this source, and samples as it does each time."""
-    with state.sampling_afresh(model), launching(model, "test", source, callbacks) as launch:
+    """Within it Keras's `evaluate` reads this source, and samples as it does each time.
+
+    One evaluation of a model waits for another, in another thread: they would count in the same
+    metrics, and put back each other's random state.
+    """
+    with (
+        model._evaluating,
+        state.sampling_afresh(model),
+        launching(model, "test", source, callbacks) as launch,
+    ):
         if within_fit:  # Keras made this iterator for the launches of training.
             model._eval_epoch_iterator.steps_per_execution = launch.steps
         yield

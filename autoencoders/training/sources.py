@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from autoencoders import frames
-from autoencoders.training import shuffle
+from autoencoders.training import pipelines, shuffle
 from autoencoders.training.expectation import has_shape
 from autoencoders.training.fused.feed import Feed
 from autoencoders.training.step import TwoBatches
@@ -116,6 +116,7 @@ def training(
         raise ValueError("`validation_split` divides arrays; pass `validation_data` instead.")
     given = {"x": x, "y": y, "sample_weight": sample_weight, "steps_per_epoch": steps_per_epoch}
     if not isinstance(x, OrdersItself):
+        given["x"] = pipelines.checked(model, x, "train")
         # Keras shuffles a `PyDataset`. Other pipelines shuffle by themselves, and Keras would warn
         # that it does not.
         shuffled = not in_order and isinstance(x, keras.utils.PyDataset)
@@ -170,6 +171,8 @@ def validation(model: PhasedModel, data: Data, batch_size: int | None, steps: in
             data = model.expectation.arrays(x, y, sample_weight)
             order = shuffle.Order(len(data[0]), batch_size=batch_size)
             feed = model._launches.feed("test", data, order, steps)
+        else:
+            data = pipelines.checked(model, data, "test")
     if feed:
         data, batch_size = feed.keras_steps(), None
     given = {
@@ -206,6 +209,8 @@ def evaluation(
         x, y, sample_weight = _unpacked(arrays)
         order = shuffle.Order(len(x), batch_size=batch_size)
         feed = model._launches.feed("test", arrays, order, steps)
+    else:
+        x = pipelines.checked(model, x, "test")
     if feed:
         x, y, sample_weight, batch_size = feed.keras_steps(), None, None, None
     given = {"x": x, "y": y, "sample_weight": sample_weight, "batch_size": batch_size}
@@ -223,6 +228,17 @@ def prediction(model: PhasedModel, x: Data, batch_size: int | None, steps: int |
     if feed:
         x, batch_size = feed.keras_steps(), None
     return Source({"x": x, "batch_size": batch_size, "steps": steps}, feed, checked)
+
+
+def check_batch(
+    model: PhasedModel, x: Data, y: Data = None, sample_weight: ArrayLike | None = None, **_: Any
+) -> None:
+    """Raise a ValueError if `train_on_batch` or `test_on_batch` is given bad arrays.
+
+    The step checks them, too, but not where XLA compiles it.
+    """
+    if is_array(x) and not isinstance(x, TwoBatches):
+        model.expectation.arrays(x, y, sample_weight)
 
 
 def _refuse_two_batches(data: Any, where: str) -> None:

@@ -180,13 +180,13 @@ def _values(phase, batch, training):
 
 def train_step(self: PhasedModel, data: Any) -> dict[str, Tensor]:
     """One step: every phase in order, each with its loss, gradient and update."""
-    batch = _batch(self, data, "train")
+    batch = batch_of(self, data, "train")
     return _log(self, batch, train(self.phases, self.phase_optimizers, batch), "train")
 
 
 def test_step(self: PhasedModel, data: Any) -> dict[str, Tensor]:
     """The same losses under the same names, without updates."""
-    batch = _batch(self, data, "test")
+    batch = batch_of(self, data, "test")
     return _log(self, batch, evaluate(self.phases, batch), "test")
 
 
@@ -202,7 +202,8 @@ def predict_step(self: PhasedModel, data: Any) -> Tensor:
     return self((x, labels) if self.needs_labels else x, training=False)
 
 
-def _batch(model, data, loop):
+def batch_of(model: PhasedModel, data: Any, loop: str) -> Batch:
+    """The batch that a step of `loop` ("train" or "test") is handed, checked if it was not yet."""
     checked, expectation = model._launches.current(loop).checked, model.expectation
     takes_labels = bool(model.labels)
     if not isinstance(data, TwoBatches):

@@ -129,21 +129,22 @@ def get(
     return model
 
 
-def load(path: files.AnyPath) -> Any:
+def load(path: files.AnyPath, *, allow_nan: bool = False) -> Any:
     """A saved model or detector, as `keras.saving.load_model` gives it.
 
     Args:
         path: A `.keras` file; a folder that holds one, an address (`https://...#sha256=...`) or a
             Hugging Face repository (`hf://owner/repo`). Or a folder that
             `model.save(..., zipped=False)` made, of which nothing can be verified.
+        allow_nan: Whether weights, or what a detector decides by, may be NaN.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, written by a newer version of this package, or not a saved
-            model; or it holds code, or a class that is not known here.
+            model; or it holds code, NaN, or a class that is not known here.
         ImportError: an `hf://` address without the hub's client.
     """
-    return saved.read(sources.whole_model(path))
+    return saved.read(sources.whole_model(path), allow_nan=allow_nan)
 
 
 def _with_tuples(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import warnings
 import zipfile
-from pathlib import Path
 from typing import Any
 
 from autoencoders import files
+from autoencoders.checks import NAN_IN_A_FILE, nan_allowed, no_nan
+
+# How large the files of a folder may be is not known.
+_ANY_SIZE = 2**50
 
 
-def read(path: files.AnyPath, *, compile: bool = True) -> Any:
+def read(path: files.AnyPath, *, compile: bool = True, allow_nan: bool = False) -> Any:
     """A model or detector of a `.keras` file, as `keras.saving.load_model` gives it.
 
     Or of a folder that Keras saved one to, unchecked.
@@ -21,20 +25,27 @@ def read(path: files.AnyPath, *, compile: bool = True) -> Any:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, written by a newer version of this package, no saved
-            model, holds code, or cannot be made into a model.
+            model, holds code or NaN, or cannot be made into a model.
     """
     # Its public sister takes no file in memory, and what was checked has to be what is read.
     from keras.src.saving import saving_lib
 
-    folder = Path(path).is_dir()
-    file = path if folder else files.read(path)
-    if not folder:
-        _check_contents(file)
+    from autoencoders.zoo import limits
+
+    source, size = os.fspath(path), _ANY_SIZE
+    if not os.path.isdir(source):
+        source = files.read(source)
+        size = len(source.getbuffer())
+        _check_contents(source)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), nan_allowed(allow_nan), limits.weights_within(size):
             # Keras takes layers that do not match for a file of an older version, and says so.
             warnings.filterwarnings("ignore", message="Skipping nested container")
-            return saving_lib.load_model(file, compile=compile)
+            loaded = saving_lib.load_model(source, compile=compile)
+            model = getattr(loaded, "model_", loaded)  # A detector has one.
+            # What is not trained may be NaN for a reason, as a mask is.
+            no_nan(model.trainable_variables)
+            return loaded
     except Exception as error:
         raise ValueError(_reason(path, error)) from error
 
@@ -68,4 +79,6 @@ def _reason(path, error):
             f"{path} holds a class that is not known here: {text} Import the module that registers "
             "it first."
         )
+    if NAN_IN_A_FILE in str(error):
+        return f"{path} {NAN_IN_A_FILE}"
     return f"{path} holds no model that can be made with this version: {text}"

@@ -85,6 +85,7 @@ def load(weights: Weights, build: Callable[[], Autoencoder]) -> Autoencoder:
         ValueError: the file is unreadable, or holds something else.
     """
     from autoencoders.autoencoder import Autoencoder
+    from autoencoders.zoo import limits
 
     path = weights.path
     if weights.whole_model:
@@ -93,7 +94,8 @@ def load(weights: Weights, build: Callable[[], Autoencoder]) -> Autoencoder:
             raise ValueError(f"{path} holds a {type(model).__name__}, not an Autoencoder.")
         return model
     try:
-        model = build()
+        with limits.weights_within(path.stat().st_size):
+            model = build()
     except (TypeError, ValueError) as error:
         if not weights.arguments:
             raise
