@@ -33,7 +33,9 @@ def towards_the_normal(digits):
     return _trained("aae_mlp", digits[0], latent_dim=2, epochs=100)
 
 
-@pytest.mark.parametrize("prior", ["mixture", "swiss_roll"])
+@pytest.mark.parametrize(
+    "prior", ["mixture", pytest.param("swiss_roll", marks=pytest.mark.thorough)]
+)
 def test_codes_follow_any_prior(prior, digits, towards_the_normal):
     """Makhzani et al. (2015), figure 4: codes are distributed more like the prior that they were
     trained towards than those of a model with the normal prior are, by maximum mean discrepancy.
@@ -135,6 +137,7 @@ def test_class_and_style_come_apart():
     assert (nearest == labels).mean() > 0.8
 
 
+@pytest.mark.thorough
 def test_reconstructions_of_the_vae_gan_beat_the_mean_image(digits):
     x, test = digits
     keras.utils.set_random_seed(0)

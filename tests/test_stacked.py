@@ -335,6 +335,7 @@ def test_what_boltzmann_machines_refuse(digits):
 # Fine-tuning with labels --------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_pretrained_classifier_beats_a_linear_one_and_one_without():
     """Hinton & Salakhutdinov (2006): pre-training finds features that classify better."""
     (x, y), (x_test, y_test) = datasets.digits()
@@ -369,7 +370,8 @@ COMPILED = [
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.thorough] if name in checks.VARIANTS else [], id=name)
+        pytest.param(name, marks=[pytest.mark.thorough] if name in spared else [], id=name)
+        for spared in [checks.VARIANTS + checks.LIKE_OTHERS]
         for name in autoencoders.list_models()
     ],
 )

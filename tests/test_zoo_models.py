@@ -4,12 +4,9 @@ import pytest
 
 import autoencoders
 from tests import checks
-from tests.checks import VARIANTS
+from tests.checks import LIKE_OTHERS, VARIANTS
 
 NAMES = autoencoders.list_models()
-# The dense autoencoder but for a penalty or a corruption; and the twin of the stacked machines.
-# Those parts have tests of their own.
-LIKE_OTHERS = ["contractive_mlp", "denoising_mlp", "kl_sparse_mlp", "sparse_mlp", "stacked_mlp"]
 BUILDERS = [name for name in NAMES if name not in VARIANTS + LIKE_OTHERS]
 # Half a minute to compile its three convolutional networks again and again; the parent of a class
 # that is checked as well; and networks and bottleneck of two others.
