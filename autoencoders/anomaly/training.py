@@ -66,7 +66,16 @@ def model_arguments(
         row_shape: Shape of a row.
         params: What the user has set.
         table: Whether the rows have no range, as those of tables and series.
+
+    Raises:
+        ValueError: `params` name weights: a file that somebody else has made could have them
+            fetched.
     """
+    if "weights" in (params or {}):
+        raise ValueError(
+            "`model_params` are arguments of the model's builder, and `weights` is none. Give the "
+            f"detector the model itself: `get({name!r}, weights=...)`."
+        )
     card = registry.card(name)
     half = min(math.ceil(math.prod(row_shape) / 2), 32)
     suited = {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urldefrag, urlparse
+from urllib.parse import urlparse
 
 from autoencoders import files, registry
+from autoencoders.zoo import downloads
 from autoencoders.zoo.weights import Weights, stored_arguments
 
 _WHOLE = ".keras"
@@ -85,11 +86,14 @@ def _fetched(source: str, name: str | None, suffixes: tuple[str, ...]) -> Path |
         suffixes: How its name may end.
     """
     address, _, sha256 = source.partition("#sha256=")
+    sha256 = downloads.checked_hash(sha256)
     if urlparse(address).scheme in ("http", "https"):
-        path = _download(address, sha256, suffixes)
+        path = downloads.fetch(address, sha256, suffixes)
     elif address.startswith("hf://"):
-        path, published = _from_hub(address.removeprefix("hf://"), name, suffixes)
-        sha256 = sha256 or published
+        repository = downloads.Repository(address)
+        chosen = _only_file(address, repository.names, name, suffixes)
+        path = repository.fetch(chosen)
+        sha256 = sha256 or repository.sha256(chosen)
     elif Path(address).is_dir():
         path = Path(address, _only_file(address, os.listdir(address), name, suffixes))
     elif Path(address).is_file() and address.endswith(suffixes):
@@ -107,53 +111,6 @@ def _bundled(entry: registry.WeightsEntry) -> Weights:
         raise ValueError(f"{path} is missing from this installation; reinstall the package.")
     files.verify(path, entry["sha256"])
     return Weights(path, entry["arguments"])
-
-
-def _download(address: str, sha256: str, suffixes: tuple[str, ...]) -> Path:
-    import pooch
-
-    if not sha256:
-        raise ValueError(
-            f"Weights from an address are verified before they are read: add their hash, "
-            f"`{address}#sha256=<64 hexadecimal digits>`, as published beside the file."
-        )
-    name = urlparse(urldefrag(address).url).path.rpartition("/")[2]
-    if not name.endswith(suffixes):
-        raise ValueError(f"{address} does not name a {' or '.join(suffixes)} file.")
-    try:
-        return Path(
-            pooch.retrieve(
-                address,
-                known_hash=f"sha256:{sha256}",
-                fname=f"{sha256[:16]}-{name}",
-                path=pooch.os_cache("autoencoders"),
-                progressbar=False,
-            )
-        )
-    except ValueError as error:  # pooch's report of a hash that does not match
-        raise ValueError(
-            f"The file at {address} has another sha256 than stated. {error}"
-        ) from error
-    except OSError as error:
-        raise ValueError(f"{address} could not be fetched: {error}") from error
-
-
-def _from_hub(repository: str, name: str | None, suffixes: tuple[str, ...]) -> tuple[Path, str]:
-    """A weights file of a Hugging Face repository, and the sha256 that the hub states for it."""
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise ImportError(
-            "hf:// addresses need the Hugging Face client: pip install 'autoencoders[hub]'"
-        ) from error
-    # The listing and the file are of one revision.
-    info = huggingface_hub.HfApi().model_info(repository, files_metadata=True)
-    listed = {sibling.rfilename: sibling for sibling in info.siblings}
-    chosen = _only_file(f"hf://{repository}", listed, name, suffixes)
-    if not listed[chosen].lfs:
-        raise ValueError(f"hf://{repository} states no sha256 for {chosen}: store it with LFS.")
-    path = huggingface_hub.hf_hub_download(repository, chosen, revision=info.sha)
-    return Path(path), listed[chosen].lfs.sha256
 
 
 def _only_file(
