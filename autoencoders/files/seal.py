@@ -63,6 +63,9 @@ def check(path: str, data: bytes) -> None:
             )
     try:
         lacks_seal = _check_contents(path, data, found is not None)
+    except zipfile.BadZipFile as error:
+        why = f"it is not a saved model, or not all of one ({error})"
+        raise ValueError(damaged(path, why)) from error
     # What these libraries raise over bytes that make no sense is of many types.
     except Exception as error:
         raise ValueError(damaged(path, str(error))) from error

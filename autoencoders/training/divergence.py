@@ -191,7 +191,7 @@ def _of_rates(model):
     for phase, optimizer in model.phase_optimizers.items():
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             optimizer = optimizer.inner_optimizer
-        rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        rate = float(keras.ops.convert_to_tensor(optimizer.learning_rate))
         parameter = inspect.signature(type(optimizer).__init__).parameters.get("learning_rate")
         usual = None if parameter is None else parameter.default
         if isinstance(usual, float) and rate > _TIMES_THE_DEFAULT_RATE * usual:

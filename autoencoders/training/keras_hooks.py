@@ -18,6 +18,8 @@ import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
+from autoencoders.types import Tensor
+
 if TYPE_CHECKING:
     from autoencoders.training.phased_model import PhasedModel
 
@@ -72,6 +74,18 @@ def metrics(self: PhasedModel) -> list[keras.Metric]:
         return []
     metrics: list[keras.Metric] = keras.Model.metrics.fget(self)
     return [*metrics[:1], *_counted_terms(self), *metrics[1:]] if self.compiled else metrics
+
+
+def compute_metrics(
+    self: PhasedModel, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+) -> dict[str, Tensor]:
+    """The compiled metrics between target and reconstruction; without `y` the target is x."""
+    return keras.Model.compute_metrics(self, x, x if y is None else y, y_pred, sample_weight)
+
+
+def logs_of_its_own(self: PhasedModel) -> bool:
+    """Whether a subclass's own `compute_metrics` says what a step logs."""
+    return overridden(self, "compute_metrics")
 
 
 def _counted_terms(model):

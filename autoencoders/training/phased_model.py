@@ -29,7 +29,7 @@ from autoencoders.training.fused.feed import Feed
 from autoencoders.training.fused.launches import Launches
 from autoencoders.training.labels import Labels
 from autoencoders.training.loss_terms import LossTrackers, check_metric_names
-from autoencoders.types import Data, Shape, Tensor
+from autoencoders.types import Data, Shape
 
 
 class PhasedModel(keras.Model):
@@ -76,6 +76,8 @@ class PhasedModel(keras.Model):
 
     # What Keras's loops launch, and log: keras_hooks.py
     metrics = property(keras_hooks.metrics)
+    compute_metrics = keras_hooks.compute_metrics
+    logs_of_its_own = property(keras_hooks.logs_of_its_own)
     make_train_function = keras_hooks.make_train_function
     make_test_function = keras_hooks.make_test_function
     make_predict_function = keras_hooks.make_predict_function
@@ -201,19 +203,6 @@ class PhasedModel(keras.Model):
         """What `compile` was given, every phase's optimizer included."""
         config = super().get_compile_config()
         return compiling.completed(self, config) if config else config
-
-    # Logs -----------------------------------------------------------------------------------------
-
-    @property
-    def logs_of_its_own(self) -> bool:
-        """Whether a subclass's own `compute_metrics` says what a step logs."""
-        return keras_hooks.overridden(self, "compute_metrics")
-
-    def compute_metrics(
-        self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """The compiled metrics between target and reconstruction; without `y` the target is x."""
-        return super().compute_metrics(x, x if y is None else y, y_pred, sample_weight)
 
     # Loops ----------------------------------------------------------------------------------------
 
