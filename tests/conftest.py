@@ -46,3 +46,27 @@ def mnist():
 
     (x_train, _), (x_test, _) = datasets.mnist()
     return x_train, x_test
+
+
+@pytest.fixture(scope="session")
+def small_model():
+    """A compiled autoencoder of rows of six features, trained for a step."""
+    import numpy as np
+
+    import autoencoders
+
+    model = autoencoders.get("ae_mlp", input_shape=(6,), hidden_units=(7,), latent_dim=2)
+    model.fit(np.ones((8, 6), "float32"), verbose=0)
+    return model
+
+
+@pytest.fixture(scope="session")
+def small_detector():
+    """A detector of rows of four features."""
+    import numpy as np
+
+    import autoencoders
+
+    rows = np.random.default_rng(0).normal(size=(60, 4))
+    arguments = {"model_params": {"hidden_units": (4,)}, "noise_levels": (1.0,)}
+    return autoencoders.AnomalyDetector(epochs=1, random_state=0, **arguments).fit(rows)
