@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import autoencoders
-from autoencoders import datasets, registry, serialization
+from autoencoders import cli, datasets, installation, registry, serialization
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "autoencoders"
@@ -23,8 +23,8 @@ PACKAGE = ROOT / "autoencoders"
 # From the ground up; a module imports from its own floor or from those below it.
 FLOORS = [
     {
-        *("arguments", "checks", "docstrings", "draws", "files", "frames", "serialization"),
-        "types",
+        *("arguments", "checks", "docstrings", "draws", "files", "frames", "installation"),
+        *("serialization", "types"),
     },
     {"registry", "losses", "distributions", "priors"},
     {"layers", "networks"},
@@ -168,6 +168,26 @@ def test_the_wheel_works_elsewhere_without_a_network(tmp_path):
     where, *shapes = _python(code, environment, tmp_path).splitlines()
     assert where == str(installed / "autoencoders" / "__init__.py")
     assert shapes == ["(1, 28, 28, 1)", "(1, 64)"]
+
+
+def test_two_distributions_in_one_folder_are_told(monkeypatch, tmp_path, small_model, capsys):
+    """As `pip install autoencoders`, which is another project's, over this package gives them."""
+    small_model.save(tmp_path / "m.keras")
+    folder = tmp_path / "autoencoders-3.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: autoencoders\nVersion: 3.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    installation.conflict.cache_clear()
+    assert installation.conflict() is None  # It lies elsewhere.
+    monkeypatch.setattr(installation, "__file__", str(tmp_path / "autoencoders" / "x.py"))
+    installation.conflict.cache_clear()
+    with pytest.warns(UserWarning, match=r"keras-autoencoders, and autoencoders 3\.0, .* another"):
+        autoencoders.load(tmp_path / "m.keras")
+    monkeypatch.setattr("sys.argv", ["autoencoders", "--version"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "Warning: Two distributions are installed" in capsys.readouterr().err
+    installation.conflict.cache_clear()
 
 
 def _imports():

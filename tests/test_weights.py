@@ -138,7 +138,7 @@ def test_from_hugging_face(tmp_path, bundled, expected, digits, monkeypatch):
         autoencoders.get("ae_mlp", weights="hf://owner/repo")
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(ImportError, match=r"autoencoders\[hub\]"):
+    with pytest.raises(ImportError, match=r"keras-autoencoders\[hub\]"):
         autoencoders.get("ae_mlp", weights="hf://owner/repo")
 
 

@@ -54,6 +54,7 @@ WRITERS = {
         lambda path, model, detector: weights.save(model, path, "ae_mlp", {}, half=True),
     ),
     "detector.save": ("d.keras", lambda path, model, detector: detector.save(path)),
+    "ensemble.save": ("e.keras", lambda path, model, detector: detector.model_.save(path)),
     "JSON": ("card.json", lambda path, model, detector: files.write_json(path, {"a": 1})),
 }
 # The same writer does it for all.

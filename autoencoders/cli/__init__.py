@@ -4,7 +4,7 @@ import os
 
 import typer
 
-from autoencoders import __version__
+from autoencoders import __version__, installation
 from autoencoders.cli import bundled, demo, draw, features, models, train
 
 app: typer.Typer = typer.Typer(
@@ -41,6 +41,8 @@ def _options(
 def main() -> None:
     """Run the command line; expected errors become one line and a non-zero exit."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if message := installation.conflict():
+        typer.secho(f"Warning: {message}", fg="yellow", err=True)
     try:
         app()
     except (ValueError, OSError, RuntimeError, ImportError) as error:

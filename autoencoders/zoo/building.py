@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import fnmatch
 import inspect
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, overload
 
-from autoencoders import files, registry
+from autoencoders import files, installation, registry
 from autoencoders.checks import plain
 from autoencoders.zoo import saved, sources
 from autoencoders.zoo import weights as weights_files
@@ -144,6 +145,8 @@ def load(path: files.AnyPath, *, allow_nan: bool = False) -> Any:
             model; or it holds code, NaN, or a class that is not known here.
         ImportError: an `hf://` address without the hub's client.
     """
+    if message := installation.conflict():
+        warnings.warn(message, stacklevel=2)
     return saved.read(sources.whole_model(path), allow_nan=allow_nan)
 
 

@@ -114,7 +114,8 @@ class Repository:
             import huggingface_hub
         except ImportError as error:
             raise ImportError(
-                "hf:// addresses need the Hugging Face client: pip install 'autoencoders[hub]'"
+                "hf:// addresses need the Hugging Face client: "
+                "pip install 'keras-autoencoders[hub]'"
             ) from error
         self._hub = huggingface_hub
         self._address = address
