@@ -24,7 +24,7 @@ PACKAGE = ROOT / "autoencoders"
 FLOORS = [
     {
         *("arguments", "checks", "docstrings", "draws", "files", "frames", "installation"),
-        *("serialization", "types"),
+        *("seeds", "serialization", "types"),
     },
     {"registry", "losses", "distributions", "priors"},
     {"layers", "networks"},

@@ -175,6 +175,15 @@ def test_a_link_is_followed_and_the_mode_is_kept(tmp_path):
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may give files away")
+def test_the_owner_is_kept(tmp_path):
+    files.write(tmp_path / "a", b"old")
+    os.chown(tmp_path / "a", 1234, 1235)
+    files.write(tmp_path / "a", b"new")
+    found = (tmp_path / "a").stat()
+    assert (found.st_uid, found.st_gid) == (1234, 1235)
+
+
 def _umask():
     before = os.umask(0)
     os.umask(before)

@@ -20,7 +20,7 @@ from autoencoders.anomaly.reading import Rows
 from autoencoders.anomaly.scaling import Scaler
 from autoencoders.anomaly.training import Model, RandomDivision, ScaledRows
 from autoencoders.autoencoder import Autoencoder
-from autoencoders.draws import default_seeds
+from autoencoders.seeds import default_seeds
 from autoencoders.serialization import PACKAGE
 from autoencoders.training.row_runner import RowRunner
 

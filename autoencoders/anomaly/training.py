@@ -16,8 +16,8 @@ from autoencoders.anomaly.chunks import chunks, is_mapped, spool
 from autoencoders.anomaly.ensemble import DenoisingEnsemble
 from autoencoders.anomaly.scaling import Scaler
 from autoencoders.autoencoder import Autoencoder
-from autoencoders.draws import default_seeds
 from autoencoders.networks import endings
+from autoencoders.seeds import default_seeds
 
 # From `warnings.warn` in a hook of `Detector.fit`, through both classes' `fit` and the check of the
 # backend, to the line that fits a detector.

@@ -76,13 +76,13 @@ def write(path: AnyPath, data: bytes | memoryview) -> None:
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    mode = _mode(path)
+    old = _old_file(path)
     _remove_leftovers(path)
     new, file = _temporary(path)
     try:
         with file:
-            if mode is not None:
-                os.chmod(new, mode)
+            if old is not None:
+                _make_alike(new, old)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -96,8 +96,8 @@ def write(path: AnyPath, data: bytes | memoryview) -> None:
     _write_out(path.parent)
 
 
-def _mode(path):
-    """The mode of the file there; None where there is none."""
+def _old_file(path):
+    """What the system knows of the file there; None where there is none."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -106,7 +106,16 @@ def _mode(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "Is a device or a pipe, and not a file", str(path))
-    return stat.S_IMODE(found.st_mode)
+    return found
+
+
+def _make_alike(new, old):
+    """Give a file the mode of an old one; and its owner, if the process may."""
+    owner = (old.st_uid, old.st_gid)
+    if os.name == "posix" and (os.geteuid(), os.getegid()) != owner:
+        with suppress(PermissionError):
+            os.chown(new, *owner)
+    os.chmod(new, stat.S_IMODE(old.st_mode))  # after the owner, whose change may take bits of it
 
 
 def _temporary(path: Path) -> tuple[Path, BinaryIO]:
@@ -125,7 +134,8 @@ def _temporary(path: Path) -> tuple[Path, BinaryIO]:
 
 
 def _discard(new, file):
-    file.close()
+    with suppress(OSError):  # What is left in its buffer has no place to go to.
+        file.close()
     with suppress(OSError):
         os.unlink(new)
 

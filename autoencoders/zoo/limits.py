@@ -5,6 +5,7 @@ A config of some lines can ask for a layer of gigabytes.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,11 +40,12 @@ def weights_within(size: int) -> Iterator[None]:
 _add_weight = keras.layers.Layer.add_weight
 
 
+@functools.wraps(_add_weight)
 def _counted(self: keras.layers.Layer, shape: Any = None, *args: Any, **kwargs: Any) -> Any:
     left = _LEFT.get()
     if left is not None:
         sizes = (shape,) if isinstance(shape, int) else tuple(shape or ())
-        left[0] -= 4 * math.prod(sizes)
+        left[0] -= 4 * math.prod(size or 1 for size in sizes)
         if left[0] < 0:
             raise ValueError(
                 f"Layer {self.name!r} asks for weights of shape {sizes}: more than the file holds."
