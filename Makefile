@@ -22,10 +22,11 @@ test: $(VENV)/installed
 
 # The checks of the models that `make test` leaves out: other arguments of builders it does check,
 # models that differ from such in a penalty or a corruption, convolutional twins of dense models, what
-# takes long to compile; more pairs of models and kinds of runs that are resumed; and every row of the
-# benchmarks of published figures, in small.
+# takes long to compile; more pairs of models and kinds of runs that are resumed; damaged and hostile
+# files and killed writers by the hundred; and every row of the benchmarks of published figures, in
+# small.
 thorough: $(VENV)/installed
-	$(BIN)/python -m pytest -m thorough
+	$(BIN)/python -m pytest -m thorough --numprocesses auto --maxprocesses 4
 
 # Trains the kept and the registered models with an earlier commit and with this one, and compares
 # the bits: OLD=a commit. Half an hour.
