@@ -18,7 +18,8 @@ _NAN_IS_FINE = ContextVar("a file may hold NaN", default=False)
 # What is said of a file, after its name.
 NAN_IN_A_FILE = (
     "holds NaN among its weights, or in what a detector decides by: training had diverged before "
-    "it was saved. `autoencoders.load(path, allow_nan=True)` loads it all the same."
+    "it was saved. `autoencoders.load(path, allow_nan=True)`, or `model.load_weights(path)` for "
+    "weights alone, loads it all the same."
 )
 
 

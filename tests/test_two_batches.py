@@ -9,6 +9,7 @@ from keras import ops
 import autoencoders
 from autoencoders import datasets
 from autoencoders.autoencoder import Autoencoder
+from autoencoders.training import pipelines
 from autoencoders.training.fused import choice
 from autoencoders.training.labels import Labels
 from autoencoders.training.step import Phase, TwoBatches
@@ -137,6 +138,30 @@ def test_a_pipeline_may_give_two_batches(digits):
         theirs.fit(bad, verbose=0)
     for a, b in zip(before, checks._state(theirs), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_pipeline_for_xla_is_checked_and_keeps_its_form(digits):
+    """The checks come before XLA's program; a step of a user's own gets what it has asked for."""
+    x, labels = digits
+    rows = tf.data.Dataset.from_tensor_slices((x,)).batch(16)
+    few = tf.data.Dataset.from_tensor_slices((x[:10], labels[:10])).repeat().batch(5)
+    model = _model()
+    model.jit_compile = True
+    pairs = tf.data.Dataset.zip(TwoBatches(rows, few))
+    checked = pipelines.checked(model, pairs, "train")
+    assert checked.element_spec == pairs.element_spec
+    assert isinstance(next(iter(checked)), TwoBatches)
+    bad = tf.data.Dataset.zip(TwoBatches(rows, few.map(lambda x, labels: (x, labels - 1))))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Labels must be integers"):
+        list(pipelines.checked(model, bad, "train"))
+
+    class Own(Classifying):
+        def train_step(self, data):
+            return super().train_step(data["pair"])
+
+    model.__class__ = Own
+    dicts = pairs.map(lambda pair: {"pair": pair.rows})
+    assert pipelines.checked(model, dicts, "train") is dicts
 
 
 def test_bad_pairs_are_refused(digits):

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 import autoencoders
+from autoencoders import files
 from autoencoders.cli.quiet import import_keras
 
 if TYPE_CHECKING:
@@ -115,5 +116,6 @@ def _step(title: str) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=110)
+    with files.replacing(path) as new:
+        figure.savefig(new, format="png", dpi=110)
     console.print(f"   wrote {path}", highlight=False)

@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin
 from rich.console import Console
 
 import autoencoders
-from autoencoders import datasets, recipes, registry, zoo
+from autoencoders import datasets, files, recipes, registry, zoo
 from autoencoders.cli.quiet import import_keras
 from autoencoders.zoo import sources
 
@@ -80,7 +80,8 @@ def _save(figure: Figure, path: Path, **notes: str) -> None:
     texts = PngImagePlugin.PngInfo()
     for key, text in notes.items():
         texts.add_text(key, text)
-    image.quantize(16 if grey else 128).save(path, optimize=True, pnginfo=texts)
+    with files.replacing(path) as new:
+        image.quantize(16 if grey else 128).save(new, "PNG", optimize=True, pnginfo=texts)
 
 
 def _pictures(

@@ -330,7 +330,7 @@ class PhasedModel(keras.Model):
         """One step on one batch, as `keras.Model.train_on_batch`."""
         self.ensure_built(x)
         frozen.check(self)
-        sources.check_batch(self, x, *args, **kwargs)
+        sources.check_batch(self, "train", x, *args, **kwargs)
         with running.launching(self, "train"):
             return super().train_on_batch(x, *args, **kwargs)
 
@@ -338,7 +338,7 @@ class PhasedModel(keras.Model):
     def test_on_batch(self, x: Data, *args: Any, **kwargs: Any) -> Any:
         """The loss of one batch, as `keras.Model.test_on_batch`; it repeats exactly."""
         self.ensure_built(x)
-        sources.check_batch(self, x, *args, **kwargs)
+        sources.check_batch(self, "test", x, *args, **kwargs)
         with running.evaluation(self):
             return super().test_on_batch(x, *args, **kwargs)
 

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from autoencoders.training import step
+from autoencoders.training.keras_hooks import overridden
 
 if TYPE_CHECKING:
     from autoencoders.training.phased_model import PhasedModel
@@ -27,11 +28,12 @@ def checked(model: PhasedModel, x: Any, loop: str) -> Any:
         x: A `tf.data.Dataset`, a `PyDataset`, a generator; anything else is given back.
         loop: "train" or "test".
     """
-    if not model.jit_compile:
+    if not model.jit_compile or overridden(model, f"{loop}_step"):  # whose data may be of any form
         return x
     check = partial(_checked, model, loop)
     if isinstance(x, tf.data.Dataset):
-        return x.map(lambda x, *more: check((x, *more) if more else x))
+        whole = type(x.element_spec) is not tuple  # TensorFlow hands over a tuple's parts.
+        return x.map(lambda *parts: check(parts[0] if whole else parts))
     if isinstance(x, keras.utils.PyDataset):
         return _CheckedDataset(x, check)
     return (check(batch) for batch in x) if isinstance(x, GeneratorType) else x

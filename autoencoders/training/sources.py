@@ -18,6 +18,7 @@ from autoencoders import frames
 from autoencoders.training import pipelines, shuffle
 from autoencoders.training.expectation import has_shape
 from autoencoders.training.fused.feed import Feed
+from autoencoders.training.keras_hooks import overridden
 from autoencoders.training.step import TwoBatches
 from autoencoders.types import Data, Shape
 
@@ -231,13 +232,20 @@ def prediction(model: PhasedModel, x: Data, batch_size: int | None, steps: int |
 
 
 def check_batch(
-    model: PhasedModel, x: Data, y: Data = None, sample_weight: ArrayLike | None = None, **_: Any
+    model: PhasedModel,
+    loop: str,
+    x: Data,
+    y: Data = None,
+    sample_weight: ArrayLike | None = None,
+    **_: Any,
 ) -> None:
     """Raise a ValueError if `train_on_batch` or `test_on_batch` is given bad arrays.
 
-    The step checks them, too, but not where XLA compiles it.
+    The step checks them, too, but not where XLA compiles it. To a step of a user's own they may be
+    of any form.
     """
-    if is_array(x) and not isinstance(x, TwoBatches):
+    own = isinstance(x, TwoBatches) or overridden(model, f"{loop}_step")
+    if is_array(x) and not own:
         model.expectation.arrays(x, y, sample_weight)
 
 

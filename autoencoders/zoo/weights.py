@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from autoencoders import files
+from autoencoders.checks import no_nan
 from autoencoders.zoo import saved
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def load(weights: Weights, build: Callable[[], Autoencoder]) -> Autoencoder:
             "does not say how it was trained needs them repeated: "
             "`get(name, weights=..., hidden_units=..., latent_dim=...)`."
         ) from error
+    no_nan(model.trainable_variables)
     return model
 
 
